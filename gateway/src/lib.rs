@@ -1,0 +1,23 @@
+//! Hears beacons and watches geofences in a shop, and reports enter, dwell and exit. The modules stand in the order in which the data flows.
+
+pub mod radio;
+
+pub mod beacon;
+
+pub mod presence;
+
+pub mod position;
+
+pub mod geofence;
+
+pub mod change;
+
+pub mod outbox;
+
+pub mod uplink;
+
+pub mod command;
+
+pub mod health;
+
+pub use change::{Change, SavedState};

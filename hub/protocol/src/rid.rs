@@ -1,0 +1,179 @@
+//! RID v1: the rotating id that a member's app advertises, and the 10 bytes that carry it.
+//!
+//! Per installation and UTC day there is a chain key, k(d+1) = HMAC-SHA256(k(d), "passage day"); the id of a window is the first 8 bytes of
+//! HMAC-SHA256(k(d), "rid1" | u32be(window)), windows of 900 s. Who holds only today's key resolves nothing of yesterday.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use crate::Millis;
+
+/// Length of a window in seconds.
+pub const WINDOW_SECS: i64 = 900;
+/// Windows in one UTC day.
+pub const WINDOWS_PER_DAY: i64 = 96;
+/// The only payload version so far.
+pub const RID_VERSION: u8 = 1;
+
+/// A rotating id. Debug output hides it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Rid(pub [u8; 8]);
+
+impl fmt::Debug for Rid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Rid(..)")
+    }
+}
+
+impl From<Rid> for String {
+    fn from(rid: Rid) -> String {
+        hex::encode(rid.0)
+    }
+}
+
+impl TryFrom<String> for Rid {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let mut out = [0; 8];
+        hex::decode_to_slice(&text, &mut out).map_err(|_| "a rid is 16 hex digits")?;
+        Ok(Self(out))
+    }
+}
+
+/// A registered card or fob. Debug output hides it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum StaticBeacon {
+    /// iBeacon: proximity UUID as 32 lower-case hex digits, major, minor.
+    IBeacon {
+        /// 32 lower-case hex digits.
+        uuid: String,
+        /// Group.
+        major: u16,
+        /// Member of the group.
+        minor: u16,
+    },
+}
+
+impl fmt::Debug for StaticBeacon {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StaticBeacon(..)")
+    }
+}
+
+/// The window (count of 900 s since 1970) that a time falls in.
+pub fn window_at(at: Millis) -> i64 {
+    at.secs().div_euclid(WINDOW_SECS)
+}
+
+/// The UTC day (count since 1970) of a window.
+pub fn day_of(window: i64) -> i64 {
+    window.div_euclid(WINDOWS_PER_DAY)
+}
+
+/// The window nearest to `around` whose low 4 bits equal `hint`.
+pub fn window_for_hint(around: i64, hint: u8) -> i64 {
+    let diff = (i64::from(hint & 0x0f) - around).rem_euclid(16);
+    if diff > 8 { around + diff - 16 } else { around + diff }
+}
+
+/// The secret of one installation for one UTC day. Debug output hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ChainKey {
+    /// The UTC day that the key is for, counted since 1970.
+    pub day: i64,
+    /// 32 secret bytes.
+    pub key: [u8; 32],
+}
+
+impl fmt::Debug for ChainKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ChainKey {{ day: {}, key: .. }}", self.day)
+    }
+}
+
+impl ChainKey {
+    /// The key of the next day; nobody can go back.
+    #[must_use]
+    pub fn next(&self) -> Self {
+        Self { day: self.day + 1, key: mac(&self.key, &[b"passage day"]) }
+    }
+
+    /// The key of a later day, at most `4096` days ahead; `None` for an earlier day.
+    pub fn for_day(&self, day: i64) -> Option<Self> {
+        if !(self.day..=self.day + 4096).contains(&day) {
+            return None;
+        }
+        let mut key = self.clone();
+        while key.day < day {
+            key = key.next();
+        }
+        Some(key)
+    }
+
+    /// The id that the installation advertises in `window`, which must lie in this key's day.
+    pub fn rid(&self, window: i64) -> Rid {
+        let window = u32::try_from(window).unwrap_or(0).to_be_bytes();
+        let full = mac(&self.key, &[b"rid1", &window]);
+        let mut rid = [0; 8];
+        rid.copy_from_slice(&full[..8]);
+        Rid(rid)
+    }
+
+    /// The id of the window that `at` falls in; `None` before this key's day.
+    pub fn rid_at(&self, at: Millis) -> Option<(i64, Rid)> {
+        let window = window_at(at);
+        Some((window, self.for_day(day_of(window))?.rid(window)))
+    }
+}
+
+fn mac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+    // HMAC takes a key of any length.
+    #[expect(clippy::expect_used, reason = "HMAC-SHA256 accepts every key length")]
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes any key length");
+    for part in parts {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
+/// The 10 bytes on the air: version and window-hint nibbles, the id, tx power at 1 m.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RidPayload {
+    /// Low 4 bits of the window.
+    pub hint: u8,
+    /// The id.
+    pub rid: Rid,
+    /// RSSI in dBm that a receiver sees at 1 m.
+    pub tx_power: i8,
+}
+
+impl RidPayload {
+    /// The payload for a window.
+    pub fn new(window: i64, rid: Rid, tx_power: i8) -> Self {
+        Self { hint: u8::try_from(window.rem_euclid(16)).unwrap_or(0), rid, tx_power }
+    }
+
+    /// The wire form.
+    pub fn to_bytes(self) -> [u8; 10] {
+        let mut out = [0; 10];
+        out[0] = (RID_VERSION << 4) | (self.hint & 0x0f);
+        out[1..9].copy_from_slice(&self.rid.0);
+        out[9] = self.tx_power.to_be_bytes()[0];
+        out
+    }
+
+    /// Reads the wire form; `None` for another version.
+    pub fn from_bytes(bytes: &[u8; 10]) -> Option<Self> {
+        if bytes[0] >> 4 != RID_VERSION {
+            return None;
+        }
+        let mut rid = [0; 8];
+        rid.copy_from_slice(&bytes[1..9]);
+        Some(Self { hint: bytes[0] & 0x0f, rid: Rid(rid), tx_power: i8::from_be_bytes([bytes[9]]) })
+    }
+}

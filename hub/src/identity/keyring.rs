@@ -1,0 +1,131 @@
+//! The hub's secret: one file of 32 bytes, apart from the database. Everything that makes stored values unreadable is derived from it.
+
+use std::{fmt, io, path::Path};
+
+use chacha20poly1305::{
+    KeyInit as _, XChaCha20Poly1305, XNonce,
+    aead::{Aead, Payload},
+};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
+use crate::identity::IdentifierKind;
+
+/// Keyed HMAC-SHA256 of a canonical identifier. It cannot be searched out without the hub's secret.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(pub [u8; 32]);
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
+/// Why a sealed value could not be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// Sealed with a secret that this hub does not hold.
+    #[error("the value is sealed with another key (its key id is not the one of this hub's key file)")]
+    OtherKey,
+    /// Damaged, or moved from another place.
+    #[error("the sealed value is damaged or belongs elsewhere")]
+    Damaged,
+}
+
+/// The secret and what is derived from it. Debug output hides it.
+#[derive(Clone)]
+pub struct Keyring {
+    index: [u8; 32],
+    seal: [u8; 32],
+    id: [u8; 4],
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Keyring({})", hex::encode(self.id))
+    }
+}
+
+impl Keyring {
+    /// Reads the key file, or makes it with mode 0600 when it is not there.
+    pub fn load_or_create(file: &Path) -> io::Result<Self> {
+        match std::fs::read(file) {
+            Ok(bytes) => {
+                let secret = <[u8; 32]>::try_from(bytes.as_slice())
+                    .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("{} does not hold 32 bytes", file.display())))?;
+                Ok(Self::from_secret(&secret))
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let secret: [u8; 32] = rand::random();
+                write_private(file, &secret)?;
+                Ok(Self::from_secret(&secret))
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The keyring of a secret.
+    pub fn from_secret(secret: &[u8; 32]) -> Self {
+        let id = mac(secret, &[b"passage key id"]);
+        Self { index: mac(secret, &[b"passage index"]), seal: mac(secret, &[b"passage seal"]), id: [id[0], id[1], id[2], id[3]] }
+    }
+
+    /// The key under which an identifier in its canonical form is stored.
+    pub fn identifier(&self, kind: IdentifierKind, canonical: &str) -> Key {
+        Key(mac(&self.index, &[kind.word().as_bytes(), b"\0", canonical.as_bytes()]))
+    }
+
+    /// A keyed hash for any other purpose, kept apart by `label`: hold-out buckets, send keys.
+    pub fn hash(&self, label: &str, parts: &[&[u8]]) -> [u8; 32] {
+        let mut all: Vec<&[u8]> = vec![b"hash\0", label.as_bytes()];
+        let lengths: Vec<[u8; 8]> = parts.iter().map(|p| (p.len() as u64).to_be_bytes()).collect();
+        for (part, length) in parts.iter().zip(&lengths) {
+            all.push(length);
+            all.push(part);
+        }
+        mac(&self.index, &all)
+    }
+
+    /// Seals a value with XChaCha20-Poly1305. `context` names its place and must be given again to open it.
+    /// Form: 4 bytes key id, 24 bytes nonce, ciphertext with tag.
+    pub fn seal(&self, context: &str, plain: &[u8]) -> Vec<u8> {
+        let nonce: [u8; 24] = rand::random();
+        // Encryption of a short value in memory has no way to fail.
+        let sealed = XChaCha20Poly1305::new(&self.seal.into())
+            .encrypt(&XNonce::from(nonce), Payload { msg: plain, aad: context.as_bytes() })
+            .unwrap_or_default();
+        [self.id.as_slice(), &nonce, &sealed].concat()
+    }
+
+    /// Opens what [`Keyring::seal`] sealed under the same `context`.
+    pub fn open(&self, context: &str, sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
+        let (id, rest) = sealed.split_at_checked(4).ok_or(OpenError::Damaged)?;
+        if id != self.id {
+            return Err(OpenError::OtherKey);
+        }
+        let (nonce, body) = rest.split_at_checked(24).ok_or(OpenError::Damaged)?;
+        let nonce = <[u8; 24]>::try_from(nonce).map_err(|_| OpenError::Damaged)?;
+        XChaCha20Poly1305::new(&self.seal.into())
+            .decrypt(&XNonce::from(nonce), Payload { msg: body, aad: context.as_bytes() })
+            .map_err(|_| OpenError::Damaged)
+    }
+}
+
+fn mac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+    #[expect(clippy::expect_used, reason = "HMAC-SHA256 accepts every key length")]
+    let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(key).expect("HMAC takes any key length");
+    for part in parts {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
+fn write_private(file: &Path, secret: &[u8]) -> io::Result<()> {
+    use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt};
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    out.write_all(secret)?;
+    out.sync_all()
+}

@@ -1,0 +1,329 @@
+//! The two engines behind one small face: connect, begin, execute, fetch.
+
+use std::{str::FromStr, time::Duration};
+
+use passage_protocol::Millis;
+use sqlx::{
+    AssertSqlSafe, PgPool, Row as _, SqlitePool,
+    postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgRow},
+    sqlite::{SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
+};
+
+/// What can go wrong in the database.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database did not do what was asked.
+    #[error("database: {0}")]
+    Sql(#[from] sqlx::Error),
+    /// The tables could not be brought up to date.
+    #[error("database migration: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// A stored value cannot be read back; the database was changed by something else.
+    #[error("the database holds an unreadable {0}")]
+    Corrupt(&'static str),
+    /// The URL is of no known engine.
+    #[error("'{0}' is not a database; write sqlite:PATH or postgres://USER@HOST/NAME")]
+    Url(String),
+}
+
+impl StoreError {
+    /// True if the same call may succeed later: the server is away, busy, or ended the transaction in favour of another one.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Sql(sqlx::Error::Database(e)) => {
+                matches!(e.code().as_deref(), Some("40001" | "40P01" | "57P01" | "57P02" | "57P03" | "53300" | "25P03" | "5" | "6" | "517"))
+            }
+            Self::Sql(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed) => true,
+            _ => false,
+        }
+    }
+}
+
+/// A parameter. `None` is a typed NULL.
+#[derive(Clone)]
+pub enum Value {
+    /// `BIGINT`.
+    Int(Option<i64>),
+    /// `DOUBLE PRECISION`.
+    Real(Option<f64>),
+    /// `TEXT`.
+    Text(Option<String>),
+    /// `BYTEA` or `BLOB`.
+    Blob(Option<Vec<u8>>),
+}
+
+macro_rules! value_from {
+    ($($t:ty => $variant:ident($map:expr)),* $(,)?) => {$(
+        impl From<$t> for Value {
+            fn from(v: $t) -> Self {
+                #[allow(clippy::redundant_closure_call)]
+                Value::$variant(Some(($map)(v)))
+            }
+        }
+        impl From<Option<$t>> for Value {
+            fn from(v: Option<$t>) -> Self {
+                Value::$variant(v.map($map))
+            }
+        }
+    )*};
+}
+value_from! {
+    i64 => Int(|v| v), u32 => Int(i64::from), u16 => Int(i64::from), u8 => Int(i64::from), i8 => Int(i64::from), i32 => Int(i64::from),
+    bool => Int(i64::from), u64 => Int(|v| i64::try_from(v).unwrap_or(i64::MAX)), Millis => Int(|m: Millis| m.0),
+    f64 => Real(|v| v), f32 => Real(f64::from),
+    &str => Text(str::to_owned), String => Text(|v| v), &String => Text(String::clone),
+    Vec<u8> => Blob(|v| v), &[u8] => Blob(<[u8]>::to_vec), [u8; 32] => Blob(|v: [u8; 32]| v.to_vec()), &[u8; 32] => Blob(|v: &[u8; 32]| v.to_vec()),
+}
+
+/// Parameters of a statement: `args![member, at, "text"]`.
+#[macro_export]
+macro_rules! args {
+    ($($value:expr),* $(,)?) => { vec![$($crate::store::Value::from($value)),*] };
+}
+
+/// A database that is open and migrated.
+#[derive(Debug, Clone)]
+pub enum Db {
+    /// One file, one writer, several readers.
+    Sqlite {
+        /// Pool of one connection; all writing goes through it.
+        write: SqlitePool,
+        /// Readers, which see the last commit.
+        read: SqlitePool,
+    },
+    /// A server.
+    Postgres(PgPool),
+}
+
+/// A transaction. Dropping it rolls back.
+#[derive(Debug)]
+pub enum Tx {
+    /// On SQLite.
+    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
+    /// On PostgreSQL.
+    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+}
+
+/// A row of a result.
+#[derive(Debug)]
+pub enum Row {
+    /// From SQLite.
+    Sqlite(SqliteRow),
+    /// From PostgreSQL.
+    Postgres(PgRow),
+}
+
+impl Db {
+    /// Opens `sqlite:PATH` (made if it is not there) or `postgres://...` and brings the tables up to date.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            Self::open_sqlite(path).await
+        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            Self::open_postgres(url).await
+        } else {
+            Err(StoreError::Url(url.to_owned()))
+        }
+    }
+
+    async fn open_sqlite(path: &str) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(5))
+            .pragma("temp_store", "MEMORY")
+            .pragma("secure_delete", "ON");
+        let write = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None).connect_with(options.clone()).await?;
+        sqlx::migrate!("migrations/sqlite").run(&write).await?;
+        let read = SqlitePoolOptions::new().max_connections(4).connect_with(options.read_only(true)).await?;
+        Ok(Self::Sqlite { write, read })
+    }
+
+    async fn open_postgres(url: &str) -> Result<Self, StoreError> {
+        // A killed or cut-off hub frees its locks within 5 s.
+        let options = PgConnectOptions::from_str(url)?.options([
+            ("idle_in_transaction_session_timeout", "5000"),
+            ("lock_timeout", "5000"),
+            ("tcp_user_timeout", "5000"),
+        ]);
+        let pool = PgPoolOptions::new().max_connections(8).acquire_timeout(Duration::from_secs(5)).connect_with(options).await?;
+        sqlx::migrate!("migrations/postgres").run(&pool).await?;
+        Ok(Self::Postgres(pool))
+    }
+
+    /// True on SQLite, where one writer makes row locks unnecessary.
+    pub fn is_sqlite(&self) -> bool {
+        matches!(self, Self::Sqlite { .. })
+    }
+
+    /// Begins a transaction that may write.
+    pub async fn begin(&self) -> Result<Tx, StoreError> {
+        Ok(match self {
+            Self::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+        })
+    }
+
+    /// Begins a transaction that only reads, on one snapshot where the engine gives one.
+    pub async fn begin_read(&self) -> Result<Tx, StoreError> {
+        Ok(match self {
+            Self::Sqlite { read, .. } => Tx::Sqlite(read.begin().await?),
+            Self::Postgres(pool) => Tx::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?),
+        })
+    }
+
+    /// Reads outside of a longer transaction.
+    pub async fn fetch(&self, sql: &'static str, args: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+        let mut tx = self.begin_read().await?;
+        tx.fetch(sql, args).await
+    }
+
+    /// One statement in its own transaction; returns how many rows it changed.
+    pub async fn execute(&self, sql: &'static str, args: Vec<Value>) -> Result<u64, StoreError> {
+        let mut tx = self.begin().await?;
+        let rows = tx.execute(sql, args).await?;
+        tx.commit().await?;
+        Ok(rows)
+    }
+
+    /// Closes all connections; SQLite folds its WAL back into the file.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite { write, read } => {
+                read.close().await;
+                write.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+macro_rules! bound {
+    ($args:ty, $values:expr) => {{
+        let mut bound = <$args>::default();
+        for value in $values {
+            let added = match value {
+                Value::Int(v) => sqlx::Arguments::add(&mut bound, v),
+                Value::Real(v) => sqlx::Arguments::add(&mut bound, v),
+                Value::Text(v) => sqlx::Arguments::add(&mut bound, v),
+                Value::Blob(v) => sqlx::Arguments::add(&mut bound, v),
+            };
+            added.map_err(sqlx::Error::Encode)?;
+        }
+        bound
+    }};
+}
+
+impl Tx {
+    /// Runs a statement; returns how many rows it changed.
+    pub async fn execute(&mut self, sql: &'static str, args: Vec<Value>) -> Result<u64, StoreError> {
+        Ok(match self {
+            Self::Sqlite(tx) => sqlx::query_with(sql, bound!(SqliteArguments, args)).execute(&mut **tx).await?.rows_affected(),
+            Self::Postgres(tx) => sqlx::query_with(sql, bound!(PgArguments, args)).execute(&mut **tx).await?.rows_affected(),
+        })
+    }
+
+    /// Runs a query.
+    pub async fn fetch(&mut self, sql: &'static str, args: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+        Ok(match self {
+            Self::Sqlite(tx) => {
+                sqlx::query_with(sql, bound!(SqliteArguments, args)).fetch_all(&mut **tx).await?.into_iter().map(Row::Sqlite).collect()
+            }
+            Self::Postgres(tx) => {
+                sqlx::query_with(sql, bound!(PgArguments, args)).fetch_all(&mut **tx).await?.into_iter().map(Row::Postgres).collect()
+            }
+        })
+    }
+
+    /// The first row of a query, if there is one.
+    pub async fn fetch_optional(&mut self, sql: &'static str, args: Vec<Value>) -> Result<Option<Row>, StoreError> {
+        Ok(self.fetch(sql, args).await?.into_iter().next())
+    }
+
+    /// Inserts many rows with one statement: `head` is `INSERT INTO t (a, b)`, `tail` for example `ON CONFLICT DO NOTHING RETURNING a`.
+    /// Each row has as many values as the head names columns. Returns what `tail` returns, or the empty list.
+    pub async fn insert_many(&mut self, head: &'static str, rows: Vec<Vec<Value>>, tail: &'static str) -> Result<Vec<Row>, StoreError> {
+        let mut out = Vec::new();
+        let mut rows = rows.into_iter().peekable();
+        while let Some(width) = rows.peek().map(Vec::len) {
+            // Both engines take 32,766 parameters.
+            let chunk: Vec<Vec<Value>> = rows.by_ref().take((32_000 / width.max(1)).min(500)).collect();
+            let sql = AssertSqlSafe(format!("{head} VALUES {} {tail}", placeholders(chunk.len(), width)));
+            let values = chunk.into_iter().flatten();
+            match self {
+                Self::Sqlite(tx) => {
+                    let found = sqlx::query_with(sql, bound!(SqliteArguments, values)).fetch_all(&mut **tx).await?;
+                    out.extend(found.into_iter().map(Row::Sqlite));
+                }
+                Self::Postgres(tx) => {
+                    let found = sqlx::query_with(sql, bound!(PgArguments, values)).fetch_all(&mut **tx).await?;
+                    out.extend(found.into_iter().map(Row::Postgres));
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// Makes it so.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+
+    /// True on SQLite.
+    pub fn is_sqlite(&self) -> bool {
+        matches!(self, Self::Sqlite(_))
+    }
+}
+
+/// `($1,$2),($3,$4)` for two rows of two columns.
+fn placeholders(rows: usize, columns: usize) -> String {
+    let row = |r: usize| {
+        let cells: Vec<String> = (1..=columns).map(|c| format!("${}", r * columns + c)).collect();
+        format!("({})", cells.join(","))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(",")
+}
+
+macro_rules! getters {
+    ($($name:ident, $opt:ident: $t:ty),* $(,)?) => {$(
+        #[doc = concat!("Column `i` (from 0) as `", stringify!($t), "`.")]
+        pub fn $name(&self, i: usize) -> Result<$t, StoreError> {
+            Ok(match self {
+                Self::Sqlite(row) => row.try_get(i)?,
+                Self::Postgres(row) => row.try_get(i)?,
+            })
+        }
+        #[doc = concat!("Column `i` (from 0) as `", stringify!($t), "`, which may be NULL.")]
+        pub fn $opt(&self, i: usize) -> Result<Option<$t>, StoreError> {
+            Ok(match self {
+                Self::Sqlite(row) => row.try_get(i)?,
+                Self::Postgres(row) => row.try_get(i)?,
+            })
+        }
+    )*};
+}
+
+impl Row {
+    getters! { int, opt_int: i64, real, opt_real: f64, text, opt_text: String, blob, opt_blob: Vec<u8> }
+
+    /// Column `i` as business time.
+    pub fn millis(&self, i: usize) -> Result<Millis, StoreError> {
+        self.int(i).map(Millis)
+    }
+
+    /// Column `i` as 32 bytes.
+    pub fn bytes32(&self, i: usize) -> Result<[u8; 32], StoreError> {
+        self.blob(i)?.try_into().map_err(|_| StoreError::Corrupt("key of 32 bytes"))
+    }
+
+    /// Column `i` as a flag.
+    pub fn flag(&self, i: usize) -> Result<bool, StoreError> {
+        self.int(i).map(|v| v != 0)
+    }
+}

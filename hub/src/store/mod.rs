@@ -1,0 +1,9 @@
+//! The database: the only coordinator of the hubs. One hub on SQLite and five on PostgreSQL run the same steps.
+//!
+//! Each stage keeps its statements in the file of this folder that carries its name. The statements are one text for both engines: only `BIGINT`,
+//! `DOUBLE PRECISION`, `TEXT` and bytes are used, parameters are written `$1`, times are business milliseconds, and no statement asks the database
+//! for the time. What differs between the engines is in [`db`] and nowhere else, and the story tests run on both.
+
+pub mod db;
+
+pub use db::{Db, Row, StoreError, Tx, Value};
