@@ -20,4 +20,6 @@ pub mod command;
 
 pub mod health;
 
+pub mod pipeline;
+
 pub use change::{Change, SavedState};

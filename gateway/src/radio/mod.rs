@@ -22,3 +22,12 @@ impl fmt::Debug for Advert {
         write!(f, "Advert {{ at: {}, .. }}", self.at)
     }
 }
+
+/// An advert as a source hands it over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// What was heard.
+    pub advert: Advert,
+    /// Records of the source consumed so far, this one included, so that a restart can skip them; `None` for a live radio.
+    pub position: Option<u64>,
+}
