@@ -1,8 +1,13 @@
-//! Where adverts come from: this machine's radio, a capture, or virtual phones.
+//! Where adverts come from: this machine's radio, a capture, virtual phones, or a channel.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
+use async_trait::async_trait;
 use passage_protocol::Millis;
+
+pub mod channel;
+
+pub use channel::ChannelSource;
 
 /// One radio advertisement. It lives and dies in memory; Debug output hides everything that could name a stranger.
 #[derive(Clone, PartialEq, Eq)]
@@ -23,11 +28,61 @@ impl fmt::Debug for Advert {
     }
 }
 
-/// An advert as a source hands it over.
+/// An advert and, when the source can be played again, how far it was played.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heard {
     /// What was heard.
     pub advert: Advert,
-    /// Records of the source consumed so far, this one included, so that a restart can skip them; `None` for a live radio.
+    /// How many items (adverts and broken records) the source has handed out, this one included. A restart skips as many. `None` for a
+    /// source that cannot be played again.
     pub position: Option<u64>,
+}
+
+/// What went wrong with a source. No text holds an address or a payload.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RadioError {
+    /// The file cannot be opened or read.
+    #[error("cannot read the capture {}: {why}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        why: String,
+    },
+    /// The bytes are no capture that is read here.
+    #[error("this is no capture that can be played: {why}")]
+    Format {
+        /// What was expected and what was found.
+        why: String,
+    },
+    /// One record is broken; the source goes on with the next one.
+    #[error("record {number} of the capture, at byte {offset}, is broken and was left out: {why}")]
+    Record {
+        /// Counted from 1; in JSON lines the line.
+        number: u64,
+        /// Where it starts in the file.
+        offset: u64,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The capture ends in the middle of a record; everything before was played.
+    #[error("the capture ends in the middle of record {number}, which starts at byte {offset}; everything before it was played")]
+    Truncated {
+        /// Counted from 1; 0 is the file header.
+        number: u64,
+        /// Where it starts in the file.
+        offset: u64,
+    },
+    /// The radio of this machine cannot be used; the text ends with what to do.
+    #[error("{0}")]
+    Adapter(String),
+}
+
+/// A stream of adverts in the order of their time.
+///
+/// `next` can be cancelled at any await without losing an advert. After an error the source goes on; `None` is the end for good.
+#[async_trait]
+pub trait Source: Send {
+    /// The next advert, when its time has come.
+    async fn next(&mut self) -> Option<Result<Heard, RadioError>>;
 }
