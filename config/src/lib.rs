@@ -4,6 +4,7 @@
 //! each with file, line, column and the way to mend it.
 
 pub mod diagnostic;
+pub mod holidays;
 pub mod hours;
 pub mod model;
 

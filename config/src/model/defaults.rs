@@ -1,0 +1,81 @@
+//! The rules as they are when nobody wrote anything. Each is a config key.
+
+use std::time::Duration;
+
+use super::{Caps, GeofenceRules, Outbox, PresenceRules, RadioZone, VisitRules, Windows};
+use crate::hours::DayWindow;
+
+const fn minutes(n: u64) -> Duration {
+    Duration::from_secs(n * 60)
+}
+
+const fn days(n: u64) -> Duration {
+    Duration::from_secs(n * 86_400)
+}
+
+impl Default for PresenceRules {
+    fn default() -> Self {
+        Self {
+            inside: RadioZone { enter_dbm: -75, leave_dbm: -83 },
+            front: RadioZone { enter_dbm: -85, leave_dbm: -92 },
+            enter_sightings: 3,
+            // A chip that filters duplicates reports once in 10.4 s, so three fit into this.
+            window: Duration::from_secs(32),
+            silence: Duration::from_secs(180),
+        }
+    }
+}
+
+impl Default for GeofenceRules {
+    fn default() -> Self {
+        Self {
+            enter_p: 0.75,
+            exit_p: 0.25,
+            exit_fixes: 2,
+            exit_after: Duration::from_secs(60),
+            max_accuracy_m: 100.0,
+            reorder: Duration::from_secs(120),
+            // Phones that compute transitions themselves are silent between enter and leave.
+            silence: minutes(60),
+            far_m: 2000.0,
+        }
+    }
+}
+
+impl Default for VisitRules {
+    fn default() -> Self {
+        Self {
+            min_dwell_beacon: Duration::from_secs(120),
+            min_dwell_position: Duration::from_secs(300),
+            gap_counted: minutes(15),
+            gap_joined: minutes(30),
+            max_visit: minutes(240),
+            hours_grace: minutes(15),
+        }
+    }
+}
+
+impl Default for Windows {
+    fn default() -> Self {
+        Self { click: days(30), engaged: days(3), view: days(1), qr_call: days(30), message: days(7) }
+    }
+}
+
+impl Default for Caps {
+    fn default() -> Self {
+        Self { per_day: 1, per_week: 2, per_month: 4 }
+    }
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self { commit_within: Duration::from_millis(50), max_bytes: 256 << 20, max_age: days(30) }
+    }
+}
+
+impl DayWindow {
+    /// Monday to Saturday, 09:00-20:00: when an offer may be sent if it does not say otherwise.
+    pub const OFFER: Self = Self { days: 0b011_1111, from: 9 * 60, to: 20 * 60 };
+    /// Monday to Saturday, 08:00-20:00: the hard bounds of the sender if `hub.toml` does not say otherwise.
+    pub const HARD: Self = Self { days: 0b011_1111, from: 8 * 60, to: 20 * 60 };
+}

@@ -1,0 +1,110 @@
+//! What one gateway process needs to know.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use passage_protocol::{Clock, GatewayId, StoreId};
+
+use super::{Mqtt, Site};
+
+/// `gateway.toml`.
+#[derive(Debug, Clone)]
+pub struct GatewayConfig {
+    /// Name of this gateway, as in its certificate.
+    pub id: GatewayId,
+    /// The shop it hangs in; `None` for a position gateway.
+    pub store: Option<StoreId>,
+    /// Folder of the outbox.
+    pub data: PathBuf,
+    /// Broker.
+    pub mqtt: Mqtt,
+    /// Public keys of the hubs, base64.
+    pub hub_keys: Vec<String>,
+    /// Where business time comes from.
+    pub clock: Clock,
+    /// Where adverts come from.
+    pub radio: Radio,
+    /// When a beacon is inside.
+    pub presence: PresenceRules,
+    /// Address for OwnTracks and app events, if this gateway takes positions.
+    pub position_listen: Option<std::net::SocketAddr>,
+    /// When a position is inside.
+    pub geofence: GeofenceRules,
+    /// Bounds of the outbox.
+    pub outbox: Outbox,
+    /// Stores, geofences, namespaces, and the offers' dwell marks.
+    pub site: Arc<Site>,
+}
+
+/// Where adverts come from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Radio {
+    /// No radio: a position gateway.
+    None,
+    /// This machine's Bluetooth adapter.
+    Ble,
+    /// A capture: btsnoop, or JSON lines. Plays at its own time stamps against the gateway's clock.
+    Replay(PathBuf),
+    /// Seeded virtual phones.
+    Simulate {
+        /// Same seed, same day.
+        seed: u64,
+        /// How many.
+        phones: u32,
+    },
+}
+
+/// Thresholds of the two radio zones.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PresenceRules {
+    /// Zone `in`.
+    pub inside: RadioZone,
+    /// Zone `front`.
+    pub front: RadioZone,
+    /// Sightings needed to enter.
+    pub enter_sightings: u32,
+    /// ... within this time, over which the median is taken too.
+    pub window: Duration,
+    /// Silence after which the subject has left.
+    pub silence: Duration,
+}
+
+/// One radio zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RadioZone {
+    /// Median in dBm at which a subject comes in.
+    pub enter_dbm: i8,
+    /// Median in dBm below which it leaves.
+    pub leave_dbm: i8,
+}
+
+/// When a position is inside a geofence.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GeofenceRules {
+    /// Enter at this probability or more.
+    pub enter_p: f64,
+    /// Leave at this probability or less ...
+    pub exit_p: f64,
+    /// ... held for so many fixes ...
+    pub exit_fixes: u32,
+    /// ... or for so long.
+    pub exit_after: Duration,
+    /// Fixes with a larger radius decide nothing.
+    pub max_accuracy_m: f64,
+    /// Older fixes than this are late.
+    pub reorder: Duration,
+    /// Silence after which a stay is closed at its last evidence.
+    pub silence: Duration,
+    /// Fixes farther than this from every store are dropped at decode, metres.
+    pub far_m: f64,
+}
+
+/// Bounds of the outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outbox {
+    /// Longest wait before a group is committed; also the most that a power cut can cost.
+    pub commit_within: Duration,
+    /// Oldest rows are evicted above this.
+    pub max_bytes: u64,
+    /// Older rows are evicted.
+    pub max_age: Duration,
+}

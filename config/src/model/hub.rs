@@ -1,0 +1,152 @@
+//! What one hub process needs to know.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+
+use passage_protocol::{Clock, HubId};
+
+use super::{Site, VisitRules};
+use crate::hours::DayWindow;
+
+/// How many messages one member and one destination may get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caps {
+    /// Store-local day.
+    pub per_day: u32,
+    /// 7 days back.
+    pub per_week: u32,
+    /// 30 days back.
+    pub per_month: u32,
+}
+
+/// How far back a touch of each kind may be credited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Windows {
+    /// Clicks.
+    pub click: Duration,
+    /// Engaged views.
+    pub engaged: Duration,
+    /// Views.
+    pub view: Duration,
+    /// QR codes and calls.
+    pub qr_call: Duration,
+    /// Clicks in mails and SMS, and delivered SMS.
+    pub message: Duration,
+}
+
+/// `hub.toml`.
+#[derive(Debug, Clone)]
+pub struct HubConfig {
+    /// Name of this hub process.
+    pub id: HubId,
+    /// `sqlite:PATH` or `postgres://...`.
+    pub database: String,
+    /// File with the hub's secret key, made at the first start. It stands apart from the database.
+    pub key_file: PathBuf,
+    /// Broker.
+    pub mqtt: Mqtt,
+    /// Address of the API, for example `127.0.0.1:8080`.
+    pub api: std::net::SocketAddr,
+    /// Loopback address of the console.
+    pub console: std::net::SocketAddr,
+    /// Where business time comes from.
+    pub clock: Clock,
+    /// Bearer tokens of sources of touchpoints, by name.
+    pub api_tokens: BTreeMap<String, Secret>,
+    /// How SMS leave.
+    pub sms: Sms,
+    /// Defaults of offers.
+    pub caps: Caps,
+    /// Hard bounds of the sender: nothing leaves outside of them.
+    pub hard_window: DayWindow,
+    /// When a stay is a visit.
+    pub visit: VisitRules,
+    /// Windows of attribution.
+    pub windows: Windows,
+    /// Rows below so many members are withheld in reports.
+    pub k: u32,
+    /// Least time between two acks to one gateway.
+    pub ack_every: Duration,
+    /// Longest wait of ingest for a fuller batch.
+    pub batch_within: Duration,
+    /// Events per second that a gateway may send from its backlog.
+    pub backlog_rate: u32,
+    /// Region for phone numbers without a country code.
+    pub phone_region: String,
+    /// Files to import at start, in this order.
+    pub imports: Imports,
+    /// Everything that marketers edit.
+    pub site: Arc<Site>,
+}
+
+/// CSV files that `passage-hub import` and the demo read. Paths are absolute.
+#[derive(Debug, Clone, Default)]
+pub struct Imports {
+    /// Members with their consents.
+    pub crm: Option<PathBuf>,
+    /// Touchpoints.
+    pub touchpoints: Option<PathBuf>,
+    /// Till tickets.
+    pub tills: Option<PathBuf>,
+}
+
+/// How SMS leave.
+#[derive(Debug, Clone)]
+pub enum Sms {
+    /// Nothing leaves; messages end as delivered in the sandbox, and replies can be played in.
+    Sandbox,
+    /// SMPP 3.4.
+    Smpp(Smpp),
+}
+
+/// One SMPP bind.
+#[derive(Debug, Clone)]
+pub struct Smpp {
+    /// Host.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Login.
+    pub system_id: String,
+    /// Password.
+    pub password: Secret,
+    /// Most submits without an answer; also the most messages whose fate can be unknown after a crash.
+    pub window: u16,
+    /// Submits per second.
+    pub rate: u32,
+    /// How message ids are written in receipts.
+    pub message_ids: MessageIds,
+}
+
+/// Base of message ids in receipts, compared with the answer to a submit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageIds {
+    /// The same text.
+    AsIs,
+    /// Hexadecimal in the receipt, decimal in the answer.
+    HexInReceipt,
+    /// Decimal in the receipt, hexadecimal in the answer.
+    DecInReceipt,
+}
+
+/// A broker.
+#[derive(Debug, Clone)]
+pub struct Mqtt {
+    /// Host.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Login, if the broker asks for one.
+    pub user: Option<String>,
+    /// Password, if the broker asks for one.
+    pub password: Option<Secret>,
+}
+
+/// A text that does not show itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}

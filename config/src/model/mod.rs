@@ -1,0 +1,12 @@
+//! What the files mean once they are read and checked. Everything here is already valid; nothing here parses.
+
+mod defaults;
+mod gateway;
+mod hub;
+mod offer;
+mod site;
+
+pub use gateway::*;
+pub use hub::*;
+pub use offer::*;
+pub use site::*;

@@ -1,0 +1,188 @@
+//! What gateways and hubs share: who speaks, where the shops are, what is sold, when a stay is a visit.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use chrono_tz::Tz;
+use geo::{MultiPolygon, Point};
+use passage_protocol::{FenceId, Millis, StaticBeacon, StoreId};
+
+use super::offer::{Offer, Trigger};
+use crate::hours::Hours;
+
+/// What gateways and hubs share: who speaks, where the shops are, what marketers want.
+#[derive(Debug, Clone, Default)]
+pub struct Site {
+    /// SHA-256 over all files that were read, as hex. Decisions record it.
+    pub revision: String,
+    /// By id.
+    pub brands: BTreeMap<String, Brand>,
+    /// By id.
+    pub stores: BTreeMap<StoreId, Store>,
+    /// By id.
+    pub geofences: BTreeMap<FenceId, Geofence>,
+    /// By id.
+    pub campaigns: BTreeMap<String, Campaign>,
+    /// By id.
+    pub offers: BTreeMap<String, Offer>,
+    /// By sku.
+    pub products: BTreeMap<String, Product>,
+    /// When a stay is a visit. Gateways take their dwell marks from it.
+    pub visit: VisitRules,
+}
+
+impl Site {
+    /// The dwells that gateways report, in rising order: 2, 5 and 10 minutes and then doubling up to 4 hours, the least dwells of a visit, and
+    /// the dwells that offers wait for.
+    pub fn dwell_marks(&self) -> Vec<Duration> {
+        let mut marks: BTreeSet<Duration> = [2, 5, 10, 20, 40, 80, 160, 240].map(|minutes| Duration::from_secs(minutes * 60)).into();
+        marks.extend([self.visit.min_dwell_beacon, self.visit.min_dwell_position]);
+        marks.extend(self.offers.values().filter(|o| o.live).filter_map(|o| match o.on {
+            Trigger::Dwell(after) => Some(after),
+            Trigger::Enter | Trigger::Near => None,
+        }));
+        marks.into_iter().filter(|m| !m.is_zero()).collect()
+    }
+}
+
+/// Who speaks to the member.
+#[derive(Debug, Clone)]
+pub struct Brand {
+    /// File name without its ending.
+    pub id: String,
+    /// As people read it.
+    pub name: String,
+    /// Legal controllers by id: the brand itself, franchisees.
+    pub entities: BTreeMap<String, String>,
+    /// What its app advertises.
+    pub namespace: Namespace,
+    /// Who an SMS comes from.
+    pub sender: Sender,
+    /// Cards and fobs that count although they do not rotate.
+    pub beacons: Vec<StaticBeacon>,
+}
+
+/// How gateways recognise the brand's beacons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Namespace {
+    /// 128-bit UUID of the Android service data, in the order in which it is written as text.
+    pub service_uuid: [u8; 16],
+    /// The 11 fixed bytes of the iBeacon carrier.
+    pub ibeacon: [u8; 11],
+}
+
+/// Sender of the brand's SMS.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    /// At most 11 characters, at least one letter.
+    pub name: String,
+    /// Where STOP goes, for example `36111`.
+    pub stop_number: String,
+}
+
+/// A shop.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// File name without its ending.
+    pub id: StoreId,
+    /// As people read it.
+    pub name: String,
+    /// Key of [`Site::brands`].
+    pub brand: String,
+    /// Key of [`Brand::entities`].
+    pub entity: String,
+    /// For reports and offers.
+    pub region: String,
+    /// For reports and offers.
+    pub tags: Vec<String>,
+    /// Longitude and latitude in degrees.
+    pub at: Point<f64>,
+    /// IANA zone.
+    pub timezone: Tz,
+    /// Opening hours, closed on public holidays.
+    pub hours: Arc<Hours>,
+}
+
+/// What a geofence is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FenceKind {
+    /// Inside the shop.
+    Store,
+    /// Passing by.
+    Nearby,
+}
+
+/// An area around a store.
+#[derive(Debug, Clone)]
+pub struct Geofence {
+    /// `properties.id` of the feature.
+    pub id: FenceId,
+    /// The store that it belongs to.
+    pub store: StoreId,
+    /// Inside or passing by.
+    pub kind: FenceKind,
+    /// Where.
+    pub shape: Shape,
+}
+
+/// The outline of a geofence. WGS 84, longitude first.
+#[derive(Debug, Clone)]
+pub enum Shape {
+    /// All points within `radius_m` metres of `centre`.
+    Circle {
+        /// Middle.
+        centre: Point<f64>,
+        /// Metres.
+        radius_m: f64,
+    },
+    /// Polygons with holes; valid, oriented, closed.
+    Area(MultiPolygon<f64>),
+}
+
+/// A digital campaign whose exposures arrive as touchpoints.
+#[derive(Debug, Clone)]
+pub struct Campaign {
+    /// File name without its ending; the `campaign` of a touchpoint.
+    pub id: String,
+    /// As people read it.
+    pub name: String,
+    /// `social`, `paid-search`, `email`, ...
+    pub channel: String,
+    /// First instant.
+    pub starts: Millis,
+    /// First instant after it.
+    pub ends: Millis,
+}
+
+/// An article.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Product {
+    /// Stock keeping unit.
+    pub sku: String,
+    /// As it may stand in an SMS.
+    pub name: String,
+    /// For reports and offers.
+    pub category: String,
+    /// Cents of a euro.
+    pub price_cents: i64,
+}
+
+/// When a stay is a visit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VisitRules {
+    /// Dwell by beacon.
+    pub min_dwell_beacon: Duration,
+    /// Dwell by position alone.
+    pub min_dwell_position: Duration,
+    /// A gap up to this belongs to the visit and counts.
+    pub gap_counted: Duration,
+    /// A gap up to this belongs to the visit and does not count; a longer one starts a new visit.
+    pub gap_joined: Duration,
+    /// Longer visits are suspect.
+    pub max_visit: Duration,
+    /// Minutes outside opening hours that still count.
+    pub hours_grace: Duration,
+}
