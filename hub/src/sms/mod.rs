@@ -1,5 +1,7 @@
 //! From a planned message to a phone, and back with receipts and STOP.
 
+pub mod segment;
+
 use std::str::FromStr;
 
 use passage_protocol::{Millis, StoreId};
@@ -62,6 +64,8 @@ pub struct NewMessage {
     pub sender: String,
     /// Evidence that triggered it.
     pub trigger_at: Millis,
+    /// When it was decided.
+    pub planned_at: Millis,
     /// No byte leaves after this.
     pub deadline: Millis,
     /// Milliseconds that the SMSC may try.
@@ -71,6 +75,12 @@ pub struct NewMessage {
 /// A message of the past, as caps and "one per visit" see it.
 #[derive(Debug, Clone)]
 pub struct PastMessage {
+    /// Our reference.
+    pub id: Uuid,
+    /// In whose name.
+    pub brand: String,
+    /// In whose legal name.
+    pub entity: String,
     /// Which offer.
     pub offer: String,
     /// When it was planned.

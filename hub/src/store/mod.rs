@@ -5,5 +5,6 @@
 //! for the time. What differs between the engines is in [`db`] and nowhere else, and the story tests run on both.
 
 pub mod db;
+pub mod message;
 
 pub use db::{Db, Row, StoreError, Tx, Value};
