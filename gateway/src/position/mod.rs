@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use passage_protocol::{InstallationId, Millis, Phase, StoreId};
+use passage_protocol::{InstallationId, Millis, Phase, StoreId, Zone};
 
 /// One position of an installation. It lives and dies in the gateway's memory; Debug output hides it.
 #[derive(Clone, PartialEq)]
@@ -19,6 +19,9 @@ pub struct Fix {
     pub accuracy_m: Option<f64>,
     /// km/h, when known.
     pub speed_kmh: Option<f64>,
+    /// When the app last said that it is far from every store, if it did since this gateway started: somebody who came from afar was not
+    /// "already inside". The far position itself is not kept.
+    pub away: Option<Millis>,
 }
 
 impl fmt::Debug for Fix {
@@ -27,13 +30,15 @@ impl fmt::Debug for Fix {
     }
 }
 
-/// The app's own word that it is in, or has left, a store: it was woken by the shop's beacon or by a region of the phone.
+/// The app's own word that it is in, or has left, a store or a geofence: it was woken by the shop's beacon or by a region of the phone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppEvent {
     /// Whose app.
     pub installation: InstallationId,
     /// Which store.
     pub store: StoreId,
+    /// [`Zone::In`] when the app speaks of the store, the geofence when the phone watched one of ours by itself.
+    pub zone: Zone,
     /// `enter` or `exit`.
     pub phase: Phase,
     /// When.
