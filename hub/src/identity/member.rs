@@ -104,6 +104,8 @@ words! {
         Cookie = "cookie",
         /// One app on one phone.
         Installation = "installation",
+        /// Registered card or fob: `uuid/major/minor`.
+        Beacon = "beacon",
     }
 }
 

@@ -2,6 +2,8 @@
 
 pub mod keyring;
 pub mod member;
+pub mod resolver;
 
 pub use keyring::{Key, Keyring};
 pub use member::{Consents, Destination, IdentifierKind, MemberId, Profile, Purpose};
+pub use resolver::Resolver;

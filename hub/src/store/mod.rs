@@ -6,5 +6,7 @@
 
 pub mod db;
 pub mod message;
+pub mod people;
+pub mod touchpoint;
 
 pub use db::{Db, Row, StoreError, Tx, Value};
