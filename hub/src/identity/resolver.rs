@@ -16,6 +16,7 @@ use crate::{
 pub struct Resolver(#[expect(dead_code, reason = "read once the tables are built")] Arc<Inner>);
 
 #[derive(Debug)]
+#[expect(dead_code, reason = "read once the tables are built")]
 struct Inner {
     keyring: Keyring,
     config: watch::Receiver<Arc<HubConfig>>,
