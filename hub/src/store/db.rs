@@ -27,16 +27,31 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// True if the same call may succeed later: the server is away, busy, or ended the transaction in favour of another one.
+    /// True if the same call may succeed later: the server is away, busy, full, or ended the transaction in favour of another one.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Sql(sqlx::Error::Database(e)) => {
-                matches!(e.code().as_deref(), Some("40001" | "40P01" | "57P01" | "57P02" | "57P03" | "53300" | "25P03" | "5" | "6" | "517"))
-            }
-            Self::Sql(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed) => true,
+            Self::Sql(sqlx::Error::Database(e)) => e.code().is_some_and(|code| is_transient_code(&code)),
+            Self::Sql(
+                sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::Protocol(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed,
+            ) => true,
             _ => false,
         }
     }
+}
+
+/// PostgreSQL's codes have five characters, of which two are the class; SQLite's are numbers with the primary code in the low byte.
+fn is_transient_code(code: &str) -> bool {
+    if code.len() == 5 {
+        // connection, rollback in favour of another one, resources, operator's intervention, system error
+        return ["08", "40", "53", "57", "58"].iter().any(|class| code.starts_with(class)) || ["25P03", "55000", "55P03"].contains(&code);
+    }
+    // busy, locked, read-only (a disk in trouble), I/O, full, cannot open
+    code.parse::<u32>().is_ok_and(|code| [5, 6, 8, 10, 13, 14].contains(&(code & 0xff)))
 }
 
 /// A parameter. `None` is a typed NULL.
@@ -325,5 +340,22 @@ impl Row {
     /// Column `i` as a flag.
     pub fn flag(&self, i: usize) -> Result<bool, StoreError> {
         self.int(i).map(|v| v != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_that_pass_are_told_from_errors_that_stay() {
+        for code in ["57P01", "40001", "08006", "55P03", "5", "517", "13", "3850"] {
+            assert!(is_transient_code(code), "{code}");
+        }
+        for code in ["23505", "22021", "42P01", "19", "1", "1555", "éé"] {
+            assert!(!is_transient_code(code), "{code}");
+        }
+        assert!(StoreError::Sql(sqlx::Error::PoolTimedOut).is_transient());
+        assert!(!StoreError::Corrupt("x").is_transient());
     }
 }

@@ -5,8 +5,10 @@
 //! for the time. What differs between the engines is in [`db`] and nowhere else, and the story tests run on both.
 
 pub mod db;
+pub mod ingest;
 pub mod message;
 pub mod people;
 pub mod touchpoint;
+pub mod work;
 
 pub use db::{Db, Row, StoreError, Tx, Value};
