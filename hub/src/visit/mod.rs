@@ -1,5 +1,12 @@
 //! Stays of members in stores, assembled from all evidence.
 
+pub mod machine;
+pub mod span;
+pub mod stay;
+
+pub use machine::{Cause, Change, Evidence, Machine, VisitChange};
+pub use stay::{Rules, Stay};
+
 use passage_protocol::{Millis, StoreId};
 use uuid::Uuid;
 
