@@ -1,1 +1,77 @@
-//! (written by its stage)
+//! Honest numbers: visits by label, messages by fate, and what each campaign led to. Rows with too few members are withheld.
+
+mod campaign;
+mod text;
+
+pub use campaign::{CampaignRow, Conversions, Withheld, campaigns};
+
+use passage_config::HubConfig;
+use passage_protocol::Millis;
+
+use crate::{
+    args,
+    attribution::Model,
+    store::{Db, StoreError, Tx},
+};
+
+/// The time that a report is about: `from` included, `to` excluded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// First instant.
+    pub from: Millis,
+    /// First instant after it.
+    pub to: Millis,
+}
+
+/// What happened in a span. [`std::fmt::Display`] prints it as tables.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// When.
+    pub span: Span,
+    /// Stays by label, in the order of the labels' names. They add up to all stays that were seen.
+    pub visits: Vec<(String, i64)>,
+    /// Messages by offer, fate and reason.
+    pub messages: Vec<(String, String, String, i64)>,
+    /// Decisions by offer and result.
+    pub decisions: Vec<(String, String, i64)>,
+    /// Campaigns by model.
+    pub campaigns: Vec<(Model, Withheld<CampaignRow>)>,
+    /// Conversions that the campaigns share, with those that nothing preceded.
+    pub conversions: Conversions,
+    /// The least number of members in a row.
+    pub k: u32,
+}
+
+/// Counts and credits a span on one snapshot of the database.
+pub async fn summary(db: &Db, config: &HubConfig, span: Span) -> Result<Summary, StoreError> {
+    let mut tx = db.begin_read().await?;
+    let (all, conversions) = campaign::credit(&mut tx, config, span).await?;
+    Ok(Summary {
+        span,
+        visits: visits_by_label(&mut tx, span).await?,
+        messages: messages_by_fate(&mut tx, span).await?,
+        decisions: decisions_by_result(&mut tx, span).await?,
+        campaigns: Model::ALL.into_iter().map(|m| (m, campaigns(&all, m, config.k))).collect(),
+        conversions,
+        k: config.k,
+    })
+}
+
+async fn visits_by_label(tx: &mut Tx, span: Span) -> Result<Vec<(String, i64)>, StoreError> {
+    let sql = "SELECT label, COUNT(*) FROM visit WHERE start_at >= $1 AND start_at < $2 GROUP BY label ORDER BY label";
+    let rows = tx.fetch(sql, args![span.from, span.to]).await?;
+    rows.iter().map(|r| Ok((r.text(0)?, r.int(1)?))).collect()
+}
+
+async fn messages_by_fate(tx: &mut Tx, span: Span) -> Result<Vec<(String, String, String, i64)>, StoreError> {
+    let sql = "SELECT offer, state, COALESCE(reason, ''), COUNT(*) FROM message WHERE planned_at >= $1 AND planned_at < $2 \
+               GROUP BY offer, state, COALESCE(reason, '') ORDER BY 1, 2, 3";
+    let rows = tx.fetch(sql, args![span.from, span.to]).await?;
+    rows.iter().map(|r| Ok((r.text(0)?, r.text(1)?, r.text(2)?, r.int(3)?))).collect()
+}
+
+async fn decisions_by_result(tx: &mut Tx, span: Span) -> Result<Vec<(String, String, i64)>, StoreError> {
+    let sql = "SELECT offer, result, COUNT(*) FROM decision WHERE at >= $1 AND at < $2 GROUP BY offer, result ORDER BY 1, 2";
+    let rows = tx.fetch(sql, args![span.from, span.to]).await?;
+    rows.iter().map(|r| Ok((r.text(0)?, r.text(1)?, r.int(2)?))).collect()
+}

@@ -1,0 +1,130 @@
+//! The phones of the demo: they enrol through the API like any app, and report positions and app events over HTTP.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use anyhow::{Context, Result, bail};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use passage_protocol::{ChainKey, InstallationId};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::{
+    day::{Link, Person},
+    track::Step,
+};
+
+/// One enrolled app.
+#[derive(Debug, Clone)]
+pub struct Phone {
+    /// Its name.
+    pub installation: InstallationId,
+    /// What its rotating ids come from.
+    pub key: ChainKey,
+    /// What it shows to a position gateway.
+    pub token: String,
+}
+
+/// What the enrolment answers.
+#[derive(Deserialize)]
+struct Enrolled {
+    installation: InstallationId,
+    rid_key: String,
+    key_day: i64,
+    position_token: String,
+}
+
+/// The web side of all phones and of the brand's site.
+#[derive(Debug)]
+pub struct Phones {
+    http: reqwest::Client,
+    api: SocketAddr,
+    token: String,
+    positions: SocketAddr,
+    enrolled: BTreeMap<String, Phone>,
+}
+
+impl Phones {
+    /// Phones that speak to the hub's API at `api` with the app's `token`, and to the position gateway at `positions`.
+    pub fn new(api: SocketAddr, token: String, positions: SocketAddr) -> Self {
+        Self { http: reqwest::Client::new(), api, token, positions, enrolled: BTreeMap::new() }
+    }
+
+    /// The phone of a person, once enrolled.
+    pub fn of(&self, crm_id: &str) -> Option<&Phone> {
+        self.enrolled.get(crm_id)
+    }
+
+    /// Installs the app on a person's phone. False when the hub refuses because she did not consent to be noticed.
+    pub async fn enrol(&mut self, person: &Person) -> Result<bool> {
+        let body = json!({
+            "brand": person.brand,
+            "entity": person.entity,
+            "member": { "kind": "crm_id", "value": person.crm_id },
+            "wording": "app-2026-10-fr",
+            "purposes": person.purposes,
+        });
+        let answer = self.post("/v1/app/installations").json(&body).send().await.context("the hub's API does not answer")?;
+        if answer.status() == reqwest::StatusCode::FORBIDDEN {
+            return Ok(false);
+        }
+        if !answer.status().is_success() {
+            bail!("the hub refused an enrolment with {}: {}", answer.status(), answer.text().await?);
+        }
+        let enrolled: Enrolled = answer.json().await?;
+        let key = STANDARD.decode(enrolled.rid_key).ok().and_then(|k| <[u8; 32]>::try_from(k).ok()).context("the RID key is not 32 bytes")?;
+        let phone = Phone {
+            installation: enrolled.installation,
+            key: ChainKey { day: enrolled.key_day, key },
+            token: enrolled.position_token,
+        };
+        self.enrolled.insert(person.crm_id.clone(), phone);
+        Ok(true)
+    }
+
+    /// Reports a position as the OwnTracks app does.
+    pub async fn position(&self, crm_id: &str, step: &Step) -> Result<()> {
+        let Some(phone) = self.of(crm_id) else { return Ok(()) };
+        let body = json!({ "_type": "location", "lat": step.lat, "lon": step.lon, "acc": 9, "tst": step.at.secs(), "tid": "pa", "t": "t" });
+        let request = self.http.post(format!("http://{}/pub", self.positions)).basic_auth(phone.installation.as_str(), Some(&phone.token));
+        expect_success(request.json(&body).send().await?, "a position").await
+    }
+
+    /// Reports that the app was woken in a shop, or left it.
+    pub async fn app_event(&self, crm_id: &str, store: &str, phase: &str, at: i64) -> Result<()> {
+        let Some(phone) = self.of(crm_id) else { return Ok(()) };
+        let body = json!({ "store": store, "phase": phase, "at": at });
+        let request = self.http.post(format!("http://{}/v1/app/events", self.positions)).bearer_auth(&phone.token);
+        expect_success(request.json(&body).send().await?, "an app event").await
+    }
+
+    /// The brand's site reports touchpoints.
+    pub async fn touchpoints(&self, rows: &[serde_json::Value]) -> Result<()> {
+        expect_success(self.post("/v1/touchpoints").json(rows).send().await?, "touchpoints").await
+    }
+
+    /// The brand's site learns whose cookie it is.
+    pub async fn identify(&self, person: &Person, link: &Link) -> Result<()> {
+        let body = json!({
+            "brand": person.brand,
+            "known": { "kind": "crm_id", "value": link.crm_id },
+            "identifier": { "kind": "cookie", "value": link.cookie },
+        });
+        let answer = self.post("/v1/identify").json(&body).send().await?;
+        // Without `match` consent the link is refused, and that is right.
+        if answer.status() == reqwest::StatusCode::FORBIDDEN || answer.status() == reqwest::StatusCode::NOT_FOUND {
+            return Ok(());
+        }
+        expect_success(answer, "a link").await
+    }
+
+    fn post(&self, path: &str) -> reqwest::RequestBuilder {
+        self.http.post(format!("http://{}{path}", self.api)).bearer_auth(&self.token)
+    }
+}
+
+async fn expect_success(answer: reqwest::Response, what: &str) -> Result<()> {
+    if answer.status().is_success() {
+        return Ok(());
+    }
+    bail!("{what} was refused with {}: {}", answer.status(), answer.text().await.unwrap_or_default())
+}

@@ -1,0 +1,137 @@
+//! The pages: what is read becomes words.
+
+use askama::Template;
+use axum::response::Html;
+use chrono::{DateTime, NaiveTime, TimeZone};
+use chrono_tz::Tz;
+use passage_protocol::{Millis, StoreId};
+
+use super::{Console, Page, query};
+use crate::{
+    identity::MemberId,
+    report::{self, Span, Summary},
+};
+
+/// What every page carries.
+struct Frame {
+    title: &'static str,
+    now: String,
+}
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct Overview {
+    frame: Frame,
+    summary: Summary,
+}
+
+#[derive(Template)]
+#[template(path = "table.html")]
+struct Table {
+    frame: Frame,
+    note: &'static str,
+    head: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Console {
+    /// Shops are shown in their own time; pages over several shops in the first shop's.
+    fn zone(&self, store: Option<&str>) -> Tz {
+        let config = self.config.borrow();
+        let own = store.and_then(|s| s.parse::<StoreId>().ok()).and_then(|id| config.site.stores.get(&id).map(|s| s.timezone));
+        own.or_else(|| config.site.stores.values().next().map(|s| s.timezone)).unwrap_or(chrono_tz::UTC)
+    }
+
+    fn local(&self, at: i64, store: Option<&str>) -> DateTime<Tz> {
+        DateTime::from_timestamp_millis(at).unwrap_or_default().with_timezone(&self.zone(store))
+    }
+
+    fn time(&self, at: i64, store: &str) -> String {
+        self.local(at, Some(store)).format("%H:%M:%S").to_string()
+    }
+
+    /// The calendar day that the clock shows.
+    fn today(&self) -> Span {
+        let now = self.local(self.clock.now().0, None);
+        let midnight = |day: chrono::NaiveDate| {
+            let local = day.and_time(NaiveTime::MIN);
+            self.zone(None).from_local_datetime(&local).earliest().map_or(0, |t| t.timestamp_millis())
+        };
+        let day = now.date_naive();
+        Span { from: Millis(midnight(day)), to: Millis(midnight(day + chrono::Days::new(1))) }
+    }
+
+    fn frame(&self, title: &'static str) -> Frame {
+        Frame { title, now: self.local(self.clock.now().0, None).format("%A %-d %B %Y, %H:%M:%S").to_string() }
+    }
+}
+
+fn render(template: &impl Template) -> Page {
+    Ok(Html(template.render()?))
+}
+
+pub async fn overview(console: &Console) -> Page {
+    let config = console.config.borrow().clone();
+    let summary = report::summary(&console.db, &config, console.today()).await?;
+    render(&Overview { frame: console.frame("Overview"), summary })
+}
+
+pub async fn visits(console: &Console) -> Page {
+    let found = query::visits(&console.db, console.today()).await?;
+    let row = |v: &query::VisitLine| {
+        let state = if v.open { "still there" } else { "ended" };
+        let dwell = format!("{} min {:02} s", v.dwell_ms / 60_000, v.dwell_ms / 1000 % 60);
+        let store = v.store.clone();
+        vec![v.member.code(), console.time(v.start, &store), console.time(v.end, &store), store, dwell, v.label.clone(), state.to_owned()]
+    };
+    render(&Table {
+        frame: console.frame("Visits"),
+        note: "Stays of consenting members today. The end is the last evidence, never a time-out.",
+        head: vec!["member", "from", "to", "store", "dwell", "label", "state"],
+        rows: found.iter().map(row).collect(),
+    })
+}
+
+pub async fn messages(console: &Console) -> Page {
+    let found = query::messages(&console.db, console.today()).await?;
+    let row = |m: &query::MessageLine| {
+        let number = "•• •• •• ••".to_owned();
+        let fate = if m.reason.is_empty() { m.state.clone() } else { format!("{} ({})", m.state, m.reason) };
+        vec![console.time(m.at, &m.store), m.member.code(), number, m.offer.clone(), m.store.clone(), fate, m.text.clone()]
+    };
+    render(&Table {
+        frame: console.frame("Messages"),
+        note: "SMS of today. A message whose fate nobody can know is shown as unknown and is not repeated.",
+        head: vec!["planned", "member", "number", "offer", "store", "fate", "text"],
+        rows: found.iter().map(row).collect(),
+    })
+}
+
+pub async fn decisions(console: &Console, member: Option<MemberId>) -> Page {
+    let found = query::decisions(&console.db, console.today(), member).await?;
+    let row = |d: &query::DecisionLine| {
+        let at = console.time(d.at, &d.store);
+        vec![at, d.member.code(), d.offer.clone(), d.store.clone(), d.trigger.clone(), d.result.clone(), d.reasons.clone()]
+    };
+    render(&Table {
+        frame: console.frame("Decisions"),
+        note: "Every evaluation of an offer today, with the outcome of each check.",
+        head: vec!["at", "member", "offer", "store", "trigger", "result", "checks"],
+        rows: found.iter().map(row).collect(),
+    })
+}
+
+pub async fn gateways(console: &Console) -> Page {
+    let found = query::gateways(&console.db).await?;
+    let row = |g: &query::GatewayLine| {
+        let last = console.local(g.last, None).format("%H:%M:%S").to_string();
+        let missing = (g.max - g.stored).max(0);
+        vec![g.gateway.clone(), g.epoch.clone(), g.stored.to_string(), g.max.to_string(), missing.to_string(), last]
+    };
+    render(&Table {
+        frame: console.frame("Gateways"),
+        note: "Events by gateway. Missing ones are asked for again by themselves; those that are lost for good stand under their reason in the report.",
+        head: vec!["gateway", "epoch", "stored", "highest", "not stored", "last received"],
+        rows: found.iter().map(row).collect(),
+    })
+}

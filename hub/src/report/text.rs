@@ -1,0 +1,36 @@
+//! The summary as tables for a terminal.
+
+use std::fmt;
+
+use crate::report::Summary;
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "visits by label")?;
+        for (label, n) in &self.visits {
+            writeln!(f, "  {label:<28} {n:>6}")?;
+        }
+        writeln!(f, "\nmessages by offer, fate and reason")?;
+        for (offer, state, reason, n) in &self.messages {
+            writeln!(f, "  {offer:<20} {state:<12} {reason:<20} {n:>6}")?;
+        }
+        writeln!(f, "\ndecisions by offer and result")?;
+        for (offer, result, n) in &self.decisions {
+            writeln!(f, "  {offer:<20} {result:<24} {n:>6}")?;
+        }
+        let c = &self.conversions;
+        writeln!(f, "\nconversions of members")?;
+        writeln!(f, "  qualified visits (one a member, store and day) {:>6}, of which direct {:>6}", c.visits, c.direct_visits)?;
+        let euros = c.cents / 100;
+        writeln!(f, "  purchases {:>6}, of which direct {:>6}, in all {euros} EUR", c.purchases, c.direct_purchases)?;
+        for (model, table) in &self.campaigns {
+            writeln!(f, "\ncampaign -> visits -> purchases, {}", model.word())?;
+            writeln!(f, "  {:<24} {:>8} {:>9} {:>10} {:>12}", "campaign", "members", "visits", "purchases", "EUR")?;
+            for r in &table.rows {
+                writeln!(f, "  {:<24} {:>8} {:>9.1} {:>10.1} {:>12.2}", r.campaign, r.members, r.visits, r.purchases, r.cents / 100.0)?;
+            }
+            writeln!(f, "  rows withheld because they are about fewer than {} members: {}", self.k, table.withheld)?;
+        }
+        Ok(())
+    }
+}
