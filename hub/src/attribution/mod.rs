@@ -102,7 +102,10 @@ fn without_absorbed_views(touches: Vec<Exposure>) -> Vec<Exposure> {
     let absorbed = |view: &Exposure| {
         view.kind == TouchKind::View
             && touches.iter().any(|click| {
-                click.kind == TouchKind::Click && click.campaign == view.campaign && click.at >= view.at && click.at <= view.at + CLICK_ABSORBS
+                click.kind == TouchKind::Click
+                    && click.campaign == view.campaign
+                    && click.at >= view.at
+                    && click.at <= view.at + CLICK_ABSORBS
             })
     };
     touches.iter().filter(|t| !absorbed(t)).cloned().collect()

@@ -1,1 +1,3 @@
-//! (written by its stage)
+//! The commands of `passage-hub`.
+
+pub mod apply;

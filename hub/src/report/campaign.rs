@@ -168,8 +168,11 @@ pub fn campaigns(all: &[Credited], model: Model, k: u32) -> Withheld<CampaignRow
         }
     }
     let total = rows.len();
-    let mut rows: Vec<CampaignRow> =
-        rows.into_values().map(|(members, row)| CampaignRow { members: members.len() as u64, ..row }).filter(|r| r.members >= u64::from(k)).collect();
+    let mut rows: Vec<CampaignRow> = rows
+        .into_values()
+        .map(|(members, row)| CampaignRow { members: members.len() as u64, ..row })
+        .filter(|r| r.members >= u64::from(k))
+        .collect();
     rows.sort_by(|a, b| b.visits.total_cmp(&a.visits).then_with(|| a.campaign.cmp(&b.campaign)));
     Withheld { withheld: total - rows.len(), rows }
 }

@@ -4,6 +4,7 @@
 //! `DOUBLE PRECISION`, `TEXT` and bytes are used, parameters are written `$1`, times are business milliseconds, and no statement asks the database
 //! for the time. What differs between the engines is in [`db`] and nowhere else, and the story tests run on both.
 
+pub mod config;
 pub mod db;
 pub mod ingest;
 pub mod message;
