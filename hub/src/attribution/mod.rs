@@ -223,7 +223,8 @@ mod tests {
             let path = path(&touches, Millis(now), &windows());
             for model in Model::ALL {
                 let sum: f64 = shares(&path, model).iter().sum();
-                prop_assert!(if path.is_empty() { sum == 0.0 } else { (sum - 1.0).abs() < 1e-9 });
+                let expected = if path.is_empty() { 0.0 } else { 1.0 };
+                prop_assert!((sum - expected).abs() < 1e-9);
             }
             prop_assert!(path.iter().all(|e| e.at < Millis(now)));
         }
