@@ -66,6 +66,32 @@ impl SeqSet {
         self.0.splice(start..end, [joined]);
     }
 
+    /// Takes a range out.
+    pub fn remove(&mut self, range: SeqRange) {
+        let start = self.0.partition_point(|r| r.to < range.from);
+        let end = self.0.partition_point(|r| r.from <= range.to);
+        let mut rest = Vec::new();
+        for r in &self.0[start..end] {
+            rest.extend(SeqRange::new(r.from, range.from.saturating_sub(1)).filter(|_| r.from < range.from));
+            rest.extend(SeqRange::new(range.to.saturating_add(1), r.to).filter(|_| r.to > range.to));
+        }
+        self.0.splice(start..end, rest);
+    }
+
+    /// What the set holds of `range`, in ascending order.
+    pub fn within(&self, range: SeqRange) -> impl Iterator<Item = SeqRange> + '_ {
+        let start = self.0.partition_point(|r| r.to < range.from);
+        self.0[start..]
+            .iter()
+            .take_while(move |r| r.from <= range.to)
+            .map(move |r| SeqRange { from: r.from.max(range.from), to: r.to.min(range.to) })
+    }
+
+    /// True if the set holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// True if `seq` is in the set.
     pub fn contains(&self, seq: Seq) -> bool {
         let i = self.0.partition_point(|r| r.to < seq);
