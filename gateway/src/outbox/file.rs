@@ -120,10 +120,11 @@ async fn read_all(file: &Path, write: &SqlitePool) -> Result<(Ledger, u64, u64),
         return Err(OutboxError::Newer(file.to_owned()));
     }
     let mut held = SeqSet::new();
-    let runs = sqlx::query("SELECT MIN(seq), MAX(seq) FROM (SELECT seq, seq - ROW_NUMBER() OVER (ORDER BY seq) AS run FROM row) GROUP BY run")
-        .fetch_all(write)
-        .await
-        .map_err(fail)?;
+    let runs =
+        sqlx::query("SELECT MIN(seq), MAX(seq) FROM (SELECT seq, seq - ROW_NUMBER() OVER (ORDER BY seq) AS run FROM row) GROUP BY run")
+            .fetch_all(write)
+            .await
+            .map_err(fail)?;
     for run in runs {
         held.insert(SeqRange { from: seq(run.get(0)), to: seq(run.get(1)) });
     }

@@ -166,7 +166,10 @@ impl Writer {
                 Ok(()) => break,
                 Err(e) => {
                     self.health.flag(FAILING, true);
-                    tracing::error!("the outbox cannot be written ({e}); {} events wait in memory. Mend: free disk space or check the disk", group.changes.len());
+                    tracing::error!(
+                        "the outbox cannot be written ({e}); {} events wait in memory. Mend: free disk space or check the disk",
+                        group.changes.len()
+                    );
                     if stop.is_cancelled() {
                         return;
                     }

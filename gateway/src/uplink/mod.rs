@@ -1,1 +1,96 @@
-//! (written by its stage)
+//! From the outbox to the hub over MQTT.
+//!
+//! A broker's PUBACK is not delivery: a broker that lost its sessions has acknowledged thousands of messages that nobody ever read. Rows leave the
+//! outbox only on an [`Ack`](passage_protocol::Ack) that a pinned hub key signed. That makes the rest simple: whatever happens on a connection, the
+//! next one begins again from the outbox, and what arrives twice is told apart by its seq.
+//!
+//! On each connection: subscribe to our acks, our state and the hubs' states; say `online`; say `hello` and wait for the answer; then send, live
+//! events before the backlog. While no hub is online we hold, and try one envelope a minute in case its state is wrong.
+
+mod link;
+mod session;
+pub mod window;
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use passage_config::Mqtt;
+use passage_protocol::{Clock, GatewayId, GatewayState, VERSION, sign::Pinned};
+use tokio_util::sync::CancellationToken;
+
+use crate::{health::Health, outbox::Outbox};
+use session::{End, Session};
+
+/// Longest pause between two tries to connect.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+
+/// Publishes what the outbox holds and applies the hubs' acks.
+#[derive(Debug)]
+pub struct Uplink {
+    /// This gateway.
+    pub id: GatewayId,
+    /// Broker.
+    pub mqtt: Mqtt,
+    /// The hubs whose acks count.
+    pub hub_keys: Pinned,
+    /// Where the events are.
+    pub outbox: Outbox,
+    /// Business time, for `sent_at`.
+    pub clock: Clock,
+    /// Counters and flags.
+    pub health: Arc<Health>,
+    /// Random id of this run.
+    pub boot: String,
+    /// Start of this run; machine time counts from here.
+    pub started: Instant,
+}
+
+impl Uplink {
+    /// Connects, and connects again, until `stop`; then says good-bye.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut pause = Duration::from_millis(100);
+        while !stop.is_cancelled() {
+            let before = self.health.connections.load(Ordering::Relaxed);
+            match Session::new(&self).run(&stop).await {
+                End::Stopped => return,
+                End::Lost(why) => tracing::warn!("no connection to the broker {}:{}: {why}; trying again", self.mqtt.host, self.mqtt.port),
+            }
+            if self.health.connections.load(Ordering::Relaxed) > before {
+                pause = Duration::from_millis(100);
+            }
+            // Full jitter, so that the gateways of a chain do not come back in step.
+            let wait = pause.mul_f64(0.5 + rand::random::<f64>() / 2.0);
+            pause = (pause * 2).min(MAX_PAUSE);
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// Machine time since the start.
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// What we say of ourselves.
+    async fn state(&self, online: bool) -> GatewayState {
+        let now = self.clock.now();
+        let backlog = self.outbox.ledger().held().count();
+        let oldest = if backlog == 0 { None } else { self.outbox.oldest().await.ok().flatten() };
+        GatewayState {
+            v: VERSION,
+            gateway: self.id.clone(),
+            boot: self.boot.clone(),
+            online,
+            at: now,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            backlog,
+            oldest_ms: oldest.map_or(0, |at| now.since(at).max(0)),
+            site_revision: 0,
+            flags: self.health.flags(),
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! What to send next. Pure: time comes in as machine time since the start, and nothing here publishes.
+//!
+//! Every held row is in one of three places: not sent on this connection, sent and waiting for the hub, or to be sent again. Only the hub's ack,
+//! by way of the outbox, takes it out.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use passage_protocol::{MAX_EVENTS, Seq, SeqRange, SeqSet};
+
+/// A row without a hub ack is sent again after this ...
+const FIRST_RETRY: Duration = Duration::from_secs(10);
+/// ... doubling up to this.
+const LAST_RETRY: Duration = Duration::from_secs(15 * 60);
+/// A row that a hub misses is not sent again while it may still be on its way.
+const SETTLE: Duration = Duration::from_secs(1);
+/// Most rows that wait for the hub; more are not sent before some are acked.
+const MAX_WAITING: usize = 4_000;
+
+/// A row that was sent and is not acked by a hub.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    at: Duration,
+    retry_at: Duration,
+    retries: u32,
+}
+
+/// The state of sending on one connection.
+#[derive(Debug, Clone)]
+pub struct Window {
+    /// Rows from here on are live; those before are backlog.
+    live_from: Seq,
+    live_next: Seq,
+    backlog_next: Seq,
+    sent: BTreeMap<Seq, Sent>,
+    again: BTreeSet<Seq>,
+    bucket: Bucket,
+}
+
+impl Window {
+    /// Nothing is sent yet; rows before `live_from` are backlog.
+    pub fn new(live_from: Seq, now: Duration) -> Self {
+        Self {
+            live_from,
+            live_next: live_from,
+            backlog_next: 1,
+            sent: BTreeMap::new(),
+            again: BTreeSet::new(),
+            bucket: Bucket { rate: 50.0, level: 50.0, at: now },
+        }
+    }
+
+    /// Events per second that the hub grants for the backlog.
+    pub fn set_backlog_rate(&mut self, rate: u32) {
+        self.bucket.rate = f64::from(rate.max(1));
+    }
+
+    /// The rows of the next envelope: those to repeat, then live ones, then backlog. At most 200; empty when there is nothing to do now.
+    pub fn next(&mut self, held: &SeqSet, next: Seq, now: Duration) -> Vec<SeqRange> {
+        self.refresh(held, now);
+        let mut picked: SeqSet = self.again.iter().copied().take(MAX_EVENTS).collect();
+        let room = MAX_EVENTS as u64 - picked.count();
+        if picked.is_empty() && self.sent.len() >= MAX_WAITING {
+            return Vec::new();
+        }
+        if let Some(live) = SeqRange::new(self.live_next, next.saturating_sub(1)) {
+            take(held, live, room, &mut picked);
+        }
+        let granted = self.bucket.whole(now).min(MAX_EVENTS as u64);
+        if picked.is_empty()
+            && let Some(backlog) = self.backlog()
+        {
+            take(held, backlog, granted, &mut picked);
+        }
+        picked.ranges().to_vec()
+    }
+
+    /// Notes that these rows went out.
+    pub fn sent(&mut self, seqs: &[Seq], now: Duration) {
+        for &seq in seqs {
+            let retries = self.sent.get(&seq).map_or(0, |s| s.retries + 1);
+            self.again.remove(&seq);
+            self.sent.insert(seq, Sent { at: now, retry_at: now + retry_after(retries), retries });
+            if seq >= self.live_from {
+                self.live_next = self.live_next.max(seq + 1);
+            } else if seq >= self.backlog_next {
+                self.backlog_next = seq + 1;
+                self.bucket.take(1.0);
+            }
+        }
+    }
+
+    /// Forgets rows that a hub has stored.
+    pub fn stored(&mut self, ranges: &[SeqRange]) {
+        for range in ranges {
+            let seqs: Vec<Seq> = self.sent.range(range.from..=range.to).map(|(s, _)| *s).collect();
+            for seq in seqs {
+                self.sent.remove(&seq);
+            }
+            self.again.retain(|s| !range.contains(*s));
+        }
+    }
+
+    /// A hub misses these rows: send them at once, but those just sent only when they have had time to arrive.
+    pub fn missing(&mut self, ranges: &[SeqRange], now: Duration) {
+        for range in ranges {
+            for (&seq, sent) in self.sent.range_mut(range.from..=range.to) {
+                if now >= sent.at + SETTLE {
+                    self.again.insert(seq);
+                } else {
+                    sent.retry_at = sent.retry_at.min(sent.at + SETTLE);
+                }
+            }
+        }
+    }
+
+    /// The broker had nobody to give these rows to, or refused them: not delivered. Tried again soon, then less and less often.
+    pub fn bounced(&mut self, seqs: &[Seq], now: Duration) {
+        for seq in seqs {
+            if let Some(sent) = self.sent.get_mut(seq) {
+                sent.retry_at = now + SETTLE * 2u32.pow(sent.retries.min(6));
+            }
+        }
+    }
+
+    /// When something becomes due by itself; `None` if only an event can change that.
+    pub fn next_due(&self, held: &SeqSet, now: Duration) -> Option<Duration> {
+        if !self.again.is_empty() {
+            return Some(now);
+        }
+        let retry = self.sent.values().map(|s| s.retry_at).min();
+        let refill = self.backlog().filter(|&b| held.within(b).next().is_some()).map(|_| self.bucket.full_one_at(now));
+        retry.into_iter().chain(refill).min()
+    }
+
+    /// The backlog that was not sent on this connection.
+    fn backlog(&self) -> Option<SeqRange> {
+        SeqRange::new(self.backlog_next, self.live_from.saturating_sub(1))
+    }
+
+    /// Moves rows whose time has come to those to repeat, and forgets those that were evicted.
+    fn refresh(&mut self, held: &SeqSet, now: Duration) {
+        let due: Vec<Seq> = self.sent.iter().filter(|(_, s)| s.retry_at <= now).map(|(seq, _)| *seq).collect();
+        for seq in due {
+            if held.contains(seq) {
+                self.again.insert(seq);
+            } else {
+                self.sent.remove(&seq);
+            }
+        }
+        self.again.retain(|s| held.contains(*s));
+    }
+}
+
+/// Adds held seqs of `range` to `picked`, at most `room`.
+fn take(held: &SeqSet, range: SeqRange, mut room: u64, picked: &mut SeqSet) {
+    for part in held.within(range) {
+        if room == 0 {
+            return;
+        }
+        let part = SeqRange { from: part.from, to: part.to.min(part.from + room - 1) };
+        room -= part.count();
+        picked.insert(part);
+    }
+}
+
+fn retry_after(retries: u32) -> Duration {
+    FIRST_RETRY.saturating_mul(2u32.saturating_pow(retries.min(10))).min(LAST_RETRY)
+}
+
+/// Token bucket that holds one second's worth.
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    rate: f64,
+    level: f64,
+    at: Duration,
+}
+
+impl Bucket {
+    fn whole(&mut self, now: Duration) -> u64 {
+        self.level = (self.level + self.rate * now.saturating_sub(self.at).as_secs_f64()).min(self.rate.max(1.0));
+        self.at = now;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and a rate of 32 bits")]
+        let whole = self.level.max(0.0) as u64;
+        whole
+    }
+
+    fn take(&mut self, n: f64) {
+        self.level -= n;
+    }
+
+    fn full_one_at(&self, now: Duration) -> Duration {
+        let lacking = (1.0 - self.level).max(0.0) / self.rate;
+        now.max(self.at + Duration::from_secs_f64(lacking))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn secs(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    fn seqs(ranges: &[SeqRange]) -> Vec<Seq> {
+        ranges.iter().flat_map(|r| r.from..=r.to).collect()
+    }
+
+    fn held(range: std::ops::RangeInclusive<Seq>) -> SeqSet {
+        range.collect()
+    }
+
+    #[test]
+    fn live_rows_go_before_the_backlog() {
+        let mut w = Window::new(101, secs(0));
+        let held = held(1..=110);
+        let first = seqs(&w.next(&held, 111, secs(0)));
+        assert_eq!(first, (101..=110).collect::<Vec<_>>());
+        w.sent(&first, secs(0));
+        assert_eq!(seqs(&w.next(&held, 111, secs(0))), (1..=50).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_backlog_keeps_to_the_rate_that_the_hub_grants() {
+        let mut w = Window::new(10_000, secs(0));
+        w.set_backlog_rate(20);
+        let held = held(1..=9_999);
+        let mut total = 0;
+        for tenth in 0..100 {
+            let now = Duration::from_millis(tenth * 100);
+            let next = seqs(&w.next(&held, 10_000, now));
+            total += next.len();
+            w.sent(&next, now);
+        }
+        assert!((200..=260).contains(&total), "{total} rows in 10 s at 20/s");
+    }
+
+    #[test]
+    fn a_row_without_a_hub_ack_is_repeated_later_and_later() {
+        let mut w = Window::new(1, secs(0));
+        let held = held(1..=1);
+        w.sent(&[1], secs(0));
+        assert!(w.next(&held, 2, secs(9)).is_empty());
+        assert_eq!(seqs(&w.next(&held, 2, secs(10))), [1]);
+        w.sent(&[1], secs(10));
+        assert!(w.next(&held, 2, secs(29)).is_empty());
+        assert_eq!(seqs(&w.next(&held, 2, secs(30))), [1]);
+    }
+
+    #[test]
+    fn a_row_that_the_hub_misses_is_repeated_at_once_unless_it_may_be_on_its_way() {
+        let mut w = Window::new(1, secs(0));
+        let held = held(1..=2);
+        w.sent(&[1, 2], secs(0));
+        w.missing(&[SeqRange { from: 1, to: 1 }], Duration::from_millis(100));
+        assert!(w.next(&held, 3, Duration::from_millis(100)).is_empty());
+        assert_eq!(seqs(&w.next(&held, 3, secs(1))), [1]);
+        w.missing(&[SeqRange { from: 2, to: 2 }], secs(2));
+        assert_eq!(seqs(&w.next(&held, 3, secs(2))), [1, 2]);
+    }
+
+    #[test]
+    fn a_row_that_nobody_took_is_tried_again_after_a_second() {
+        let mut w = Window::new(1, secs(0));
+        let held = held(1..=1);
+        w.sent(&[1], secs(0));
+        w.bounced(&[1], secs(0));
+        assert_eq!(seqs(&w.next(&held, 2, secs(1))), [1]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_row_is_sent_in_the_end_whatever_is_acked_or_lost(
+            rows in 1u64..600, live_from in 1u64..600, fates in prop::collection::vec(0u8..3, 1..40),
+        ) {
+            let mut held = held(1..=rows);
+            let mut w = Window::new(live_from.min(rows + 1), secs(0));
+            w.set_backlog_rate(100);
+            let mut now = secs(0);
+            for step in 0..2_000u32 {
+                if held.is_empty() { break }
+                now += secs(2);
+                let picked = seqs(&w.next(&held, rows + 1, now));
+                prop_assert!(picked.len() <= MAX_EVENTS);
+                prop_assert!(picked.iter().all(|s| held.contains(*s)));
+                w.sent(&picked, now);
+                let fate = if step < 100 { fates[step as usize % fates.len()] } else { 0 };
+                match fate {
+                    0 => {
+                        let set: SeqSet = picked.iter().copied().collect();
+                        w.stored(set.ranges());
+                        for r in set.ranges() { held.remove(*r) }
+                    }
+                    1 => w.bounced(&picked, now),
+                    _ => {}
+                }
+            }
+            prop_assert!(held.is_empty(), "never sent: {:?}", held);
+        }
+    }
+}
