@@ -67,6 +67,7 @@ CREATE TABLE quarantine (
     raw BLOB NOT NULL
 );
 CREATE INDEX quarantine_at ON quarantine (at);
+CREATE INDEX quarantine_gateway ON quarantine (gateway);
 
 -- The hubs' common signing keys, sealed with the secret of the key file.
 CREATE TABLE hub_key (

@@ -9,6 +9,7 @@ pub mod db;
 pub mod ingest;
 pub mod message;
 pub mod people;
+pub mod progress;
 pub mod touchpoint;
 pub mod work;
 

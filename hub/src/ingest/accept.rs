@@ -1,0 +1,104 @@
+//! What may come in: the checks of one payload, without any I/O.
+
+use passage_config::model::Site;
+use passage_protocol::{Envelope, Event, GatewayId, Gone, Hello, Millis, Topic};
+
+/// Evidence may not be further ahead of the hub's time than this.
+const FUTURE: i64 = 24 * 3_600_000;
+
+/// A payload that keeps the contract.
+#[derive(Debug)]
+pub(crate) enum Accepted {
+    Hello(Hello),
+    Envelope(Checked),
+}
+
+/// An envelope whose events have each been looked at.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    pub(crate) gateway: GatewayId,
+    pub(crate) epoch: String,
+    pub(crate) events: Vec<CheckedEvent>,
+    pub(crate) gone: Vec<Gone>,
+}
+
+/// An event and what is to be done with it.
+#[derive(Debug)]
+pub(crate) struct CheckedEvent {
+    pub(crate) event: Event,
+    /// Milliseconds to add to its times, not 0 only if its gateway does not trust its clock.
+    pub(crate) shift: i64,
+    /// Why it is put aside. It counts as stored, because sending it again would not mend it.
+    pub(crate) refused: Option<&'static str>,
+}
+
+/// A payload that is put aside, with a reason that repeats no value of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) gateway: Option<GatewayId>,
+    pub(crate) reason: String,
+}
+
+/// Checks a payload from `topic` that arrived at `now`.
+pub(crate) fn accept(topic: &str, payload: &[u8], now: Millis, site: &Site) -> Result<Accepted, Refused> {
+    let refuse = |gateway: Option<&GatewayId>, reason: &str| Refused { gateway: gateway.cloned(), reason: reason.to_owned() };
+    match topic.parse() {
+        Ok(Topic::Event(id)) => {
+            let envelope = Envelope::from_slice(payload).map_err(|e| refuse(Some(&id), &e.to_string()))?;
+            if envelope.gateway != id {
+                return Err(refuse(Some(&id), "the envelope names another gateway than its topic"));
+            }
+            Ok(Accepted::Envelope(checked(envelope, now, site)))
+        }
+        Ok(Topic::Hello(id)) => {
+            let hello = Hello::from_slice(payload).map_err(|e| refuse(Some(&id), &e.to_string()))?;
+            if hello.gateway != id {
+                return Err(refuse(Some(&id), "the hello names another gateway than its topic"));
+            }
+            Ok(Accepted::Hello(hello))
+        }
+        Ok(_) => Err(refuse(None, "a message on a topic that the hub does not read")),
+        Err(e) => Err(refuse(None, &e.to_string())),
+    }
+}
+
+fn checked(envelope: Envelope, now: Millis, site: &Site) -> Checked {
+    let clock = GatewayClock { synced: envelope.synced, sent_at: envelope.sent_at, sent_mono: envelope.sent_mono };
+    let look = |event: Event| {
+        let shift = clock.shift(&event, now);
+        let ahead = |at: Millis| at.0.saturating_add(shift).saturating_sub(now.0) > FUTURE;
+        let refused = if !site.stores.contains_key(&event.store) {
+            Some("the event names a store that is not in the configuration")
+        } else if ahead(event.at) || ahead(event.last) {
+            Some("the event is more than 24 h ahead of the hub's clock")
+        } else {
+            None
+        };
+        CheckedEvent { event, shift, refused }
+    };
+    Checked {
+        gateway: envelope.gateway,
+        epoch: envelope.epoch,
+        events: envelope.events.into_iter().map(look).collect(),
+        gone: envelope.gone,
+    }
+}
+
+struct GatewayClock {
+    synced: bool,
+    sent_at: Millis,
+    sent_mono: i64,
+}
+
+impl GatewayClock {
+    /// How far an event's times are from the hub's. An unsynced gateway knows at least how long ago the event was: by its monotonic time, or, if
+    /// that is of another boot, by its wall clock.
+    fn shift(&self, event: &Event, now: Millis) -> i64 {
+        if self.synced {
+            return 0;
+        }
+        let mono_age = self.sent_mono.saturating_sub(event.mono);
+        let age = if mono_age >= 0 { mono_age } else { self.sent_at.since(event.at).max(0) };
+        now.0.saturating_sub(age).saturating_sub(event.at.0)
+    }
+}

@@ -1,0 +1,295 @@
+//! The connection to the broker. This is the one file of the hub that knows the MQTT client.
+//!
+//! Each connection has a client and an event loop of its own and a generation number: what was received on an older connection can be stored, but
+//! not acked to the broker any more. The client's own resending is never relied on; the gateways' outboxes resend.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use passage_config::model::Mqtt;
+use passage_protocol::{Clock, HubId, HubState, Topic, VERSION};
+use rumqttc::{
+    NetworkOptions,
+    v5::{
+        AsyncClient, Event, EventLoop, MqttOptions,
+        mqttbytes::{
+            QoS,
+            v5::{Filter, LastWill, Packet, Publish, SubscribeReasonCode},
+        },
+    },
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// Most messages of the broker that wait for our ack.
+pub(crate) const RECEIVE_MAXIMUM: u16 = 1000;
+/// Larger than the contract allows, so that an oversize payload is seen, refused with a reason and acked.
+const MAX_PACKET: u32 = 256 * 1024;
+/// Our own limit of unacked publishes; the client's table of the default limit costs 13 MiB.
+const IN_FLIGHT: u16 = 100;
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+const REQUESTS: usize = 4096;
+const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// A message from the broker. The broker repeats it on another connection until it is acked.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) topic: String,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) receipt: Receipt,
+}
+
+/// What an ack to the broker needs.
+#[derive(Debug, Default)]
+pub(crate) struct Receipt {
+    generation: u64,
+    publish: Publish,
+}
+
+/// The way out: acks to the broker and messages to gateways. Clones share the connection of the moment.
+#[derive(Clone, Default)]
+pub(crate) struct Outlet(Arc<Mutex<Option<(u64, AsyncClient)>>>);
+
+impl std::fmt::Debug for Outlet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outlet").field("connected", &self.client().is_some()).finish()
+    }
+}
+
+impl Outlet {
+    fn client(&self) -> Option<(u64, AsyncClient)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, client: Option<(u64, AsyncClient)>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = client;
+    }
+
+    /// Acks a message to the broker; nothing happens when its connection is gone.
+    pub(crate) async fn ack(&self, receipt: &Receipt) {
+        if let Some((generation, client)) = self.client()
+            && generation == receipt.generation
+        {
+            // Fails only when the connection ends at this moment, and then there is nothing to ack.
+            let _ = client.ack(&receipt.publish).await;
+        }
+    }
+
+    /// Publishes with QoS 1. False when there is no connection or it is clogged; the caller keeps the fact and says it again.
+    pub(crate) fn publish(&self, topic: &Topic, retain: bool, payload: Vec<u8>) -> bool {
+        self.client().is_some_and(|(_, client)| client.try_publish(topic.to_string(), QoS::AtLeastOnce, retain, payload).is_ok())
+    }
+}
+
+/// Keeps the hub connected while it is able to commit, and tells everybody whether it is.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) hub: HubId,
+    pub(crate) boot: String,
+    pub(crate) mqtt: Mqtt,
+    pub(crate) clock: Clock,
+    /// Where messages go.
+    pub(crate) heard: mpsc::Sender<Message>,
+    pub(crate) outlet: Outlet,
+    /// False while the database is away. A hub that cannot commit must not take its share of the messages.
+    pub(crate) able: watch::Receiver<bool>,
+}
+
+impl Link {
+    /// Connects again and again until `stop`.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        let mut pause = SHORTEST_PAUSE;
+        let mut generation = 0;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                able = self.able.wait_for(|able| *able) => if able.is_err() { return },
+            }
+            generation += 1;
+            let connected = tokio::time::Instant::now();
+            let why = self.connection(generation, &stop).await;
+            self.outlet.set(None);
+            match why {
+                End::Stopped => return,
+                End::Unable => warn!("left the broker: this hub cannot commit at the moment"),
+                End::Lost(why) => {
+                    if connected.elapsed() > LONGEST_PAUSE {
+                        pause = SHORTEST_PAUSE;
+                    }
+                    warn!(broker = %self.broker(), %why, "no connection to the broker; trying again");
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = tokio::time::sleep(jittered(pause)) => {}
+                    }
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    fn broker(&self) -> String {
+        format!("{}:{}", self.mqtt.host, self.mqtt.port)
+    }
+
+    /// One connection, from CONNECT to its end.
+    async fn connection(&mut self, generation: u64, stop: &CancellationToken) -> End {
+        let (client, events) = AsyncClient::new(self.options(), REQUESTS);
+        let poller = Poller {
+            events,
+            client: client.clone(),
+            generation,
+            outlet: self.outlet.clone(),
+            heard: self.heard.clone(),
+            state: StateTopic { hub: self.hub.clone(), boot: self.boot.clone(), clock: self.clock.clone() },
+            broker: self.broker(),
+        };
+        // Polling must never be cut off half-way, so it has a task of its own.
+        let mut task = tokio::spawn(poller.run());
+        let end = tokio::select! {
+            () = stop.cancelled() => End::Stopped,
+            _ = self.able.wait_for(|able| !*able) => End::Unable,
+            lost = &mut task => return End::Lost(lost.unwrap_or_else(|_| "the connection's task ended".to_owned())),
+        };
+        self.farewell(&client, task).await;
+        end
+    }
+
+    /// Says offline and disconnects; a broker that does not answer is left alone after a second.
+    async fn farewell(&self, client: &AsyncClient, mut task: JoinHandle<String>) {
+        let state = StateTopic { hub: self.hub.clone(), boot: self.boot.clone(), clock: self.clock.clone() };
+        state.publish(client, false);
+        let _ = client.try_disconnect();
+        if tokio::time::timeout(Duration::from_secs(1), &mut task).await.is_err() {
+            task.abort();
+        }
+    }
+
+    fn options(&self) -> MqttOptions {
+        let mut options = MqttOptions::new(format!("passage-hub-{}", self.hub), self.mqtt.host.clone(), self.mqtt.port);
+        options.set_keep_alive(KEEP_ALIVE);
+        // A member of a shared subscription that is away must not keep its part: clean start, and the session ends with the connection.
+        options.set_clean_start(true);
+        options.set_manual_acks(true);
+        options.set_receive_maximum(Some(RECEIVE_MAXIMUM));
+        options.set_max_packet_size(Some(MAX_PACKET));
+        options.set_outgoing_inflight_upper_limit(IN_FLIGHT);
+        if let Some(user) = &self.mqtt.user {
+            options.set_credentials(user.clone(), self.mqtt.password.as_ref().map(|p| p.0.clone()).unwrap_or_default());
+        }
+        let mut network = NetworkOptions::new();
+        network.set_tcp_nodelay(true);
+        options.set_network_options(network);
+        let state = StateTopic { hub: self.hub.clone(), boot: self.boot.clone(), clock: self.clock.clone() };
+        options.set_last_will(LastWill::new(
+            Topic::HubState(self.hub.clone()).to_string(),
+            state.payload(false),
+            QoS::AtLeastOnce,
+            true,
+            None,
+        ));
+        options
+    }
+}
+
+enum End {
+    Stopped,
+    Unable,
+    Lost(String),
+}
+
+/// The hub's retained state.
+#[derive(Debug)]
+struct StateTopic {
+    hub: HubId,
+    boot: String,
+    clock: Clock,
+}
+
+impl StateTopic {
+    fn payload(&self, online: bool) -> Vec<u8> {
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        HubState { v: VERSION, hub: self.hub.clone(), boot: self.boot.clone(), online, at: self.clock.now(), version }.to_vec()
+    }
+
+    fn publish(&self, client: &AsyncClient, online: bool) {
+        // A full queue means a dead connection; its will says offline.
+        let _ = client.try_publish(Topic::HubState(self.hub.clone()).to_string(), QoS::AtLeastOnce, true, self.payload(online));
+    }
+}
+
+/// Owns the event loop of one connection and does nothing but poll it.
+struct Poller {
+    events: EventLoop,
+    client: AsyncClient,
+    generation: u64,
+    outlet: Outlet,
+    heard: mpsc::Sender<Message>,
+    state: StateTopic,
+    broker: String,
+}
+
+impl Poller {
+    /// Polls until the connection ends; returns why it did.
+    async fn run(mut self) -> String {
+        loop {
+            let ended = match self.events.poll().await {
+                Ok(Event::Incoming(Packet::ConnAck(_))) => self.subscribe(),
+                Ok(Event::Incoming(Packet::SubAck(ack))) => {
+                    if ack.return_codes.iter().all(|code| matches!(code, SubscribeReasonCode::Success(_))) {
+                        self.go_online();
+                        None
+                    } else {
+                        Some("the broker refused the subscriptions; let the hub read passage/v1/# and $share/hub/passage/v1/#".to_owned())
+                    }
+                }
+                Ok(Event::Incoming(Packet::Publish(publish))) => self.hand_over(publish).await,
+                Ok(Event::Outgoing(rumqttc::Outgoing::Disconnect)) => Some("disconnected".to_owned()),
+                Ok(_) => None,
+                Err(e) => Some(e.to_string()),
+            };
+            if let Some(why) = ended {
+                return why;
+            }
+        }
+    }
+
+    fn subscribe(&self) -> Option<String> {
+        let own = Topic::HubState(self.state.hub.clone()).to_string();
+        let filters = [Topic::ALL_EVENTS_SHARED, Topic::ALL_HELLOS_SHARED, own.as_str()];
+        let filters = filters.map(|filter| Filter::new(filter, QoS::AtLeastOnce));
+        self.client.try_subscribe_many(filters).err().map(|e| e.to_string())
+    }
+
+    /// Only now do messages arrive, so only now may gateways rely on this hub.
+    fn go_online(&self) {
+        info!(broker = %self.broker, "connected to the broker");
+        self.outlet.set(Some((self.generation, self.client.clone())));
+        self.state.publish(&self.client, true);
+    }
+
+    async fn hand_over(&mut self, mut publish: Publish) -> Option<String> {
+        let topic = String::from_utf8_lossy(&publish.topic).into_owned();
+        let payload = std::mem::take(&mut publish.payload).to_vec();
+        if topic == Topic::HubState(self.state.hub.clone()).to_string() {
+            // A late will of an earlier connection says offline over our word.
+            if HubState::from_slice(&payload).is_ok_and(|state| !state.online) {
+                self.state.publish(&self.client, true);
+            }
+            return self.client.ack(&publish).await.err().map(|e| e.to_string());
+        }
+        let receipt = Receipt { generation: self.generation, publish };
+        self.heard.send(Message { topic, payload, receipt }).await.err().map(|_| "the hub is stopping".to_owned())
+    }
+}
+
+/// Between half and all of `pause`, so that hubs do not come back in step.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(rand::random_range(0.5..=1.0))
+}

@@ -1,0 +1,152 @@
+//! How far the events of each gateway and epoch are stored.
+
+use passage_protocol::{GatewayId, Gone, Millis, Seq, SeqRange, SeqSet};
+
+use crate::{
+    args,
+    store::{Db, Row, StoreError, Tx},
+};
+
+/// Most keys above the contiguous part that one step reads; with more, the step speaks of fewer seqs and the next one goes on.
+const KEYS_AT_ONCE: u32 = 20_000;
+
+/// What an ack can say of one epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Highest seq that is stored or gone.
+    pub max: Seq,
+    /// Seqs below it that are neither.
+    pub missing: Vec<SeqRange>,
+    /// Two outboxes write this epoch: there must be no ack.
+    pub forked: bool,
+}
+
+/// Marks an epoch that two outboxes write. It gets no ack any more.
+pub(crate) async fn mark_forked(tx: &mut Tx, gateway: &GatewayId, epoch: &str, now: Millis) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO progress (gateway, epoch, upto, max, forked, seen_at) VALUES ($1, $2, 0, 0, 1, $3)
+         ON CONFLICT (gateway, epoch) DO UPDATE SET forked = 1",
+        args![gateway.as_str(), epoch, now],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Advances the contiguous part of one epoch and returns its standing; `None` when another hub is just doing so.
+pub(crate) async fn advance(tx: &mut Tx, gateway: &GatewayId, epoch: &str, now: Millis) -> Result<Option<Standing>, StoreError> {
+    let Some(row) = lock(tx, gateway, epoch, now).await? else { return Ok(None) };
+    let (upto, max, forked) = (seq(&row, 0)?, seq(&row, 1)?, row.flag(2)?);
+    let (set, top) = accounted(tx, gateway, epoch, upto).await?;
+    let new_upto = contiguous(&set);
+    if new_upto > upto || top > max {
+        let sql = "UPDATE progress SET upto = $3, max = $4, seen_at = $5 WHERE gateway = $1 AND epoch = $2";
+        tx.execute(sql, args![gateway.as_str(), epoch, new_upto, top.max(max), now]).await?;
+    }
+    Ok(Some(Standing { max: top, missing: set.missing_up_to(top), forked }))
+}
+
+async fn lock(tx: &mut Tx, gateway: &GatewayId, epoch: &str, now: Millis) -> Result<Option<Row>, StoreError> {
+    let sql = if tx.is_sqlite() {
+        "SELECT upto, max, forked FROM progress WHERE gateway = $1 AND epoch = $2"
+    } else {
+        "SELECT upto, max, forked FROM progress WHERE gateway = $1 AND epoch = $2 FOR UPDATE SKIP LOCKED"
+    };
+    let row = tx.fetch_optional(sql, args![gateway.as_str(), epoch]).await?;
+    if row.is_some() {
+        return Ok(row);
+    }
+    let insert = "INSERT INTO progress (gateway, epoch, upto, max, forked, seen_at) VALUES ($1, $2, 0, 0, 0, $3) ON CONFLICT DO NOTHING";
+    if tx.execute(insert, args![gateway.as_str(), epoch, now]).await? == 0 {
+        // It is there, so it was locked.
+        return Ok(None);
+    }
+    tx.fetch_optional(sql, args![gateway.as_str(), epoch]).await
+}
+
+/// The seqs that are stored or gone, given that all up to `upto` are, and the highest seq that the set tells the whole truth of.
+async fn accounted(tx: &mut Tx, gateway: &GatewayId, epoch: &str, upto: Seq) -> Result<(SeqSet, Seq), StoreError> {
+    let mut set = SeqSet::new();
+    SeqRange::new(1, upto).into_iter().for_each(|done| set.insert(done));
+    let sql = "SELECT seq FROM event_key WHERE gateway = $1 AND epoch = $2 AND seq > $3 ORDER BY seq LIMIT $4";
+    let keys = tx.fetch(sql, args![gateway.as_str(), epoch, upto, KEYS_AT_ONCE]).await?;
+    let mut last = upto;
+    for row in &keys {
+        last = seq(row, 0)?;
+        set.insert(SeqRange { from: last, to: last });
+    }
+    let sql = "SELECT from_seq, to_seq FROM gone WHERE gateway = $1 AND epoch = $2 AND to_seq > $3";
+    for row in tx.fetch(sql, args![gateway.as_str(), epoch, upto]).await? {
+        set.insert(SeqRange::from((seq(&row, 0)?, seq(&row, 1)?)));
+    }
+    let cut = u32::try_from(keys.len()).unwrap_or(u32::MAX) >= KEYS_AT_ONCE;
+    let top = if cut { last } else { set.ranges().last().map_or(0, |r| r.to) };
+    Ok((set, top))
+}
+
+fn contiguous(set: &SeqSet) -> Seq {
+    set.ranges().first().filter(|r| r.from <= 1).map_or(0, |r| r.to)
+}
+
+/// What became of the events of one gateway and epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Whose.
+    pub gateway: GatewayId,
+    /// The epoch of its outbox.
+    pub epoch: String,
+    /// How many events are stored, each once.
+    pub stored: u64,
+    /// Highest seq that is stored or gone.
+    pub max: Seq,
+    /// Seqs below it that are neither: each one is a broken promise or still on its way.
+    pub missing: Vec<SeqRange>,
+    /// Seqs that the gateway accounted for but could not deliver.
+    pub gone: Vec<Gone>,
+    /// Two outboxes wrote this epoch; a person has to look.
+    pub forked: bool,
+}
+
+/// The accounts of all gateways, by gateway and epoch. Counted from the stored keys, not from what was acked.
+pub async fn missing(db: &Db) -> Result<Vec<Account>, StoreError> {
+    let mut tx = db.begin_read().await?;
+    let pairs = "SELECT gateway, epoch FROM progress UNION SELECT gateway, epoch FROM event_key \
+                 UNION SELECT gateway, epoch FROM gone ORDER BY 1, 2";
+    let mut accounts = Vec::new();
+    for row in tx.fetch(pairs, args![]).await? {
+        let gateway = row.text(0)?.try_into().map_err(|_| StoreError::Corrupt("gateway id"))?;
+        accounts.push(account(&mut tx, gateway, row.text(1)?).await?);
+    }
+    Ok(accounts)
+}
+
+async fn account(tx: &mut Tx, gateway: GatewayId, epoch: String) -> Result<Account, StoreError> {
+    let key = || args![gateway.as_str(), &epoch];
+    let totals = "SELECT COUNT(*), COALESCE(MAX(seq), 0) FROM event_key WHERE gateway = $1 AND epoch = $2";
+    let totals = tx.fetch_optional(totals, key()).await?;
+    let (stored, last) = totals.map_or(Ok((0, 0)), |row| Ok::<_, StoreError>((seq(&row, 0)?, seq(&row, 1)?)))?;
+    let gaps = "SELECT before, seq FROM (SELECT COALESCE(LAG(seq) OVER (ORDER BY seq), 0) AS before, seq FROM event_key \
+                WHERE gateway = $1 AND epoch = $2) AS steps WHERE seq > before + 1 ORDER BY seq";
+    let mut set = SeqSet::new();
+    let mut from = 1;
+    for row in tx.fetch(gaps, key()).await? {
+        SeqRange::new(from, seq(&row, 0)?).into_iter().for_each(|run| set.insert(run));
+        from = seq(&row, 1)?;
+    }
+    SeqRange::new(from, last).into_iter().for_each(|run| set.insert(run));
+    let gone = "SELECT from_seq, to_seq, reason FROM gone WHERE gateway = $1 AND epoch = $2 ORDER BY from_seq, to_seq";
+    let gone: Vec<Gone> = tx.fetch(gone, key()).await?.iter().map(gone_from_row).collect::<Result<_, _>>()?;
+    gone.iter().for_each(|g| set.insert(g.range));
+    let max = set.ranges().last().map_or(0, |r| r.to);
+    let forked = "SELECT forked FROM progress WHERE gateway = $1 AND epoch = $2";
+    let forked = tx.fetch_optional(forked, key()).await?.map_or(Ok(false), |row| row.flag(0))?;
+    Ok(Account { missing: set.missing_up_to(max), gateway, epoch, stored, max, gone, forked })
+}
+
+fn gone_from_row(row: &Row) -> Result<Gone, StoreError> {
+    let reason = serde_json::from_value(serde_json::Value::String(row.text(2)?)).map_err(|_| StoreError::Corrupt("reason"))?;
+    Ok(Gone { range: SeqRange::from((seq(row, 0)?, seq(row, 1)?)), reason })
+}
+
+fn seq(row: &Row, i: usize) -> Result<Seq, StoreError> {
+    u64::try_from(row.int(i)?).map_err(|_| StoreError::Corrupt("seq"))
+}
