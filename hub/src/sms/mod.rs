@@ -1,6 +1,23 @@
 //! From a planned message to a phone, and back with receipts and STOP.
+//!
+//! A message whose outcome nobody can know is shown as `unknown` and never repeated: `writing` is committed before the first byte leaves, and only
+//! an outcome that is known to be "not accepted" is tried again.
 
+pub mod check;
+pub mod inbound;
+pub mod msisdn;
+pub mod provider;
+pub mod receipt;
+pub mod sandbox;
 pub mod segment;
+pub mod sender;
+pub mod smpp;
+pub mod state;
+
+pub use msisdn::Msisdn;
+pub use provider::{Outcome, Provider, Submit};
+pub use sandbox::Sandbox;
+pub use sender::Sender;
 
 use std::str::FromStr;
 

@@ -1,4 +1,17 @@
 //! Messages and their fate: planning, caps, and what is still open.
+//!
+//! All times are business time, except the end of a lease (`claim_until`) and the earliest next try (`next_try`): leases and back-off are machine
+//! time and are kept in milliseconds of the machine's wall clock, so that they survive a restart and mean the same to several hubs. A hub whose wall
+//! clock is wrong by more than half a lease can at worst make messages `unknown`; it can never make one leave twice.
+
+mod receipt;
+mod send;
+
+pub(crate) use receipt::any_waiting;
+pub use receipt::{match_waiting, part_owner, receipt_without_message, sweep_receipts, unknown_of};
+pub(crate) use send::any_stale;
+pub use send::{Claimed, Details, Touched, any_due, claim, held, overdue, parts_fate, release_lost, save_parts, set_part, transition};
+pub use send::{cancel, log_inbound, member_of};
 
 use passage_protocol::{Millis, StoreId};
 use uuid::Uuid;
@@ -74,14 +87,14 @@ pub async fn unsettled(db: &Db) -> Result<i64, StoreError> {
     db.fetch(sql, args![]).await?.first().map_or(Ok(0), |row| row.int(0))
 }
 
-pub(super) fn uuid(text: &str) -> Result<Uuid, StoreError> {
+fn uuid(text: &str) -> Result<Uuid, StoreError> {
     text.parse().map_err(|_| StoreError::Corrupt("message reference"))
 }
 
-pub(super) fn state(text: &str) -> Result<MessageState, StoreError> {
+fn state(text: &str) -> Result<MessageState, StoreError> {
     text.parse().map_err(|()| StoreError::Corrupt("message state"))
 }
 
-pub(super) fn store(text: &str) -> Result<StoreId, StoreError> {
+fn store(text: &str) -> Result<StoreId, StoreError> {
     text.parse().map_err(|_| StoreError::Corrupt("store id"))
 }

@@ -1,0 +1,95 @@
+//! What members write back. STOP takes effect before the provider hears that we have it.
+
+use std::str::FromStr;
+
+use passage_config::model::{Brand, HubConfig};
+use passage_protocol::Millis;
+use unicode_normalization::UnicodeNormalization as _;
+
+use crate::{
+    identity::{Keyring, member::words},
+    notice::{Notice, Notices, What},
+    sms::{provider::Reply, receipt},
+    store::{Db, StoreError, message, people},
+};
+
+words! {
+    /// What a reply asks for.
+    Verb {
+        /// No more offers.
+        Stop = "stop",
+        /// Something that we do not understand.
+        Other = "other",
+    }
+}
+
+impl Verb {
+    /// Reads a reply: its first word decides, whatever its case, accents and punctuation.
+    pub fn of(text: &str) -> Self {
+        let plain: String = text.nfkd().filter(|c| c.is_alphanumeric() || c.is_whitespace()).flat_map(char::to_uppercase).collect();
+        match plain.split_whitespace().next() {
+            Some("STOP" | "ARRET" | "STOPSMS" | "UNSUBSCRIBE") => Self::Stop,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Takes a reply. STOP suppresses the destination for the brands of the number that it went to and for all of their entities, and cancels what is
+/// planned, in one transaction. A STOP to a number that no brand has counts for all brands: better one offer too few. Other words change nothing.
+///
+/// # Errors
+/// The database; the provider must then keep the reply and bring it again.
+pub async fn handle(
+    db: &Db,
+    keyring: &Keyring,
+    config: &HubConfig,
+    reply: &Reply,
+    now: Millis,
+    notices: &Notices,
+) -> Result<Verb, StoreError> {
+    let verb = Verb::of(&reply.text);
+    let destination = reply.from.key(keyring);
+    let mut tx = db.begin().await?;
+    let mut cancelled = Vec::new();
+    if verb == Verb::Stop {
+        for (brand, entity) in spoken_to(config, &reply.to) {
+            people::suppress(&mut tx, brand, entity, &destination, now, "stop").await?;
+            cancelled.extend(message::cancel(&mut tx, brand, entity, &destination, now).await?);
+        }
+    }
+    message::log_inbound(&mut tx, &destination, &reply.to, verb.word(), now).await?;
+    let member = message::member_of(&mut tx, &destination).await?;
+    tx.commit().await?;
+    if verb == Verb::Stop {
+        notices.tell(Notice { at: now, store: None, member, what: What::Stop });
+    }
+    receipt::tell(notices, now, cancelled);
+    Ok(verb)
+}
+
+/// The brands and entities behind a number.
+fn spoken_to<'a>(config: &'a HubConfig, number: &str) -> Vec<(&'a str, &'a str)> {
+    let digits = number.trim_start_matches('+');
+    let brands = &config.site.brands;
+    let mine = |b: &&Brand| b.sender.stop_number == digits || b.sender.name == number;
+    let known = brands.values().any(|b| mine(&b));
+    let pairs = |b: &'a Brand| b.entities.keys().map(|e| (b.id.as_str(), e.as_str()));
+    brands.values().filter(|b| !known || mine(b)).flat_map(pairs).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stop_is_understood_in_every_dress() {
+        for text in
+            ["STOP", "stop", " Stop ! ", "Arrêt.", "ARRET", "stopsms", "Unsubscribe", "«STOP»", "STOP svp", "ｓｔｏｐ", "arre\u{302}t"]
+        {
+            assert_eq!(Verb::of(text), Verb::Stop, "{text}");
+        }
+        for text in ["", "CONTACT", "non stop", "stopper", "merci", "!!!"] {
+            assert_eq!(Verb::of(text), Verb::Other, "{text}");
+        }
+    }
+}
