@@ -6,11 +6,13 @@
 
 pub mod config;
 pub mod db;
+pub mod decision;
 pub mod ingest;
 pub mod message;
 pub mod people;
 pub mod progress;
 pub mod touchpoint;
+pub mod visit;
 pub mod work;
 
 pub use db::{Db, Row, StoreError, Tx, Value};

@@ -1,0 +1,345 @@
+//! The work of one member in one transaction: evidence to visits, visits to decisions, decisions to messages.
+
+use std::collections::BTreeMap;
+
+use passage_config::{Brand, HubConfig, Store, Trigger};
+use passage_protocol::{Millis, StoreId, Zone};
+use uuid::Uuid;
+
+use crate::{
+    attribution,
+    identity::{Keyring, MemberId, Profile, Purpose},
+    notice::{Notice, What},
+    offer::{
+        audience::History,
+        decide::{Inputs, Verdict, arbitrate, decide},
+        decision::{Decision, Outcome, Reason},
+        local_day, trigger,
+    },
+    sms::NewMessage,
+    store::{
+        StoreError, Tx, ingest, message, people, touchpoint, visit,
+        work::{self, Todo, TodoKind},
+    },
+    touchpoint::{Purchase, Touchpoint},
+    visit::{Change, Evidence, Machine, Rules, Stay, Visit, VisitChange, span::Span},
+};
+
+/// A month of messages, which is what the caps look at.
+const MONTH: std::time::Duration = std::time::Duration::from_secs(30 * 86_400);
+
+/// What is the same for all members of one transaction.
+pub(super) struct Step<'a> {
+    pub config: &'a HubConfig,
+    pub keyring: &'a Keyring,
+    pub now: Millis,
+    /// Told after the commit.
+    pub notices: Vec<Notice>,
+}
+
+/// The work of one member in one store.
+#[derive(Default)]
+struct InStore {
+    evidence: Vec<Evidence>,
+    due: Vec<(Todo, Stay)>,
+}
+
+/// A member in a store, as this step sees her.
+struct Scene<'a> {
+    member: MemberId,
+    brand: &'a Brand,
+    store: &'a Store,
+    profile: Profile,
+    past: Past,
+}
+
+/// What she did online and bought, as far as she allowed it to be joined.
+#[derive(Default)]
+struct Past {
+    touchpoints: Vec<Touchpoint>,
+    purchases: Vec<Purchase>,
+}
+
+impl Step<'_> {
+    /// Does all of `todos`, which are of one member, and deletes them.
+    pub async fn run(&mut self, tx: &mut Tx, member: MemberId, todos: &[Todo]) -> Result<(), StoreError> {
+        for (store, work) in self.gather(tx, todos).await? {
+            self.in_store(tx, member, &store, work).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads what the todo rows are about. Rows about events are deleted here; rows about visits when the visit is closed.
+    async fn gather(&self, tx: &mut Tx, todos: &[Todo]) -> Result<BTreeMap<StoreId, InStore>, StoreError> {
+        let mut stores: BTreeMap<StoreId, InStore> = BTreeMap::new();
+        for todo in todos {
+            match todo.kind {
+                TodoKind::Event => {
+                    let Some(event) = ingest::event(tx, &todo.reference).await? else {
+                        work::done(tx, todo).await?;
+                        continue;
+                    };
+                    if !self.knows(tx, todo, &event.store).await? {
+                        continue;
+                    }
+                    work::done(tx, todo).await?;
+                    let evidence = self.evidence(&event);
+                    stores.entry(event.store).or_default().evidence.push(evidence);
+                }
+                TodoKind::Visit => {
+                    let id = todo.reference.parse().map_err(|_| StoreError::Corrupt("visit id"))?;
+                    let Some(found) = visit::get(tx, id).await?.filter(|v| v.visit.open) else {
+                        work::done(tx, todo).await?;
+                        continue;
+                    };
+                    if self.knows(tx, todo, &found.visit.store).await? {
+                        stores.entry(found.visit.store).or_default().due.push((todo.clone(), found.stay));
+                    }
+                }
+            }
+        }
+        Ok(stores)
+    }
+
+    /// True if the configuration has the store and its brand; otherwise the work waits, parked, for a person.
+    async fn knows(&self, tx: &mut Tx, todo: &Todo, store: &StoreId) -> Result<bool, StoreError> {
+        if self.config.site.stores.get(store).is_some_and(|s| self.config.site.brands.contains_key(&s.brand)) {
+            return Ok(true);
+        }
+        work::park(tx, todo, &format!("the configuration has no store '{store}', or not its brand"), self.now).await?;
+        Ok(false)
+    }
+
+    fn evidence(&self, event: &ingest::StoredEvent) -> Evidence {
+        let fence_kind = match &event.zone {
+            Zone::Fence(id) => self.config.site.geofences.get(id).filter(|f| f.store == event.store).map(|f| f.kind),
+            Zone::In | Zone::Front => None,
+        };
+        Evidence {
+            zone: event.zone.clone(),
+            fence_kind,
+            signal: event.signal,
+            phase: event.phase,
+            first: event.first,
+            last: event.last,
+            initial: event.initial,
+            late: event.late,
+        }
+    }
+
+    async fn in_store(&mut self, tx: &mut Tx, member: MemberId, store: &StoreId, mut work: InStore) -> Result<(), StoreError> {
+        let config = self.config;
+        let Some(store) = config.site.stores.get(store) else { return Ok(()) };
+        let Some(brand) = config.site.brands.get(&store.brand) else { return Ok(()) };
+        // Read under the lock of the shard: a consent that was withdrawn since the event came in counts.
+        let profile = people::profile(tx, member, &store.brand, &store.entity).await?;
+        let profile = profile.filter(|p| p.consents.allow(Purpose::Presence));
+        if profile.is_none() {
+            work.evidence.clear();
+        }
+        let changes = self.visits(tx, member, store, work).await?;
+        let Some(profile) = profile else { return Ok(()) };
+        let past = self.past(tx, &profile, store, &changes).await?;
+        let scene = Scene { member, brand, store, profile, past };
+        for change in &changes {
+            self.tell(&scene, change);
+            self.offers(tx, &scene, change).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs the machine and writes what became of the visits.
+    async fn visits(&self, tx: &mut Tx, member: MemberId, store: &Store, mut work: InStore) -> Result<Vec<VisitChange>, StoreError> {
+        let marks = trigger::marks(&self.config.site, store);
+        let open = |at| store.hours.is_open(at, store.timezone);
+        let rules = Rules { visit: &self.config.visit, marks: &marks, open: &open };
+        let Some(reach) = reach(&work) else { return Ok(Vec::new()) };
+        let widened = Span(reach.0 - rules.visit.gap_joined, reach.1 + rules.visit.gap_joined);
+        let mut machine = Machine::new(visit::within(tx, member, &store.id, widened).await?);
+        work.evidence.sort_by_key(|e| (e.last, e.first));
+        let mut new_id = || new_id(self.now);
+        let mut changes: Vec<VisitChange> = work.evidence.iter().flat_map(|e| machine.apply(e, &rules, &mut new_id)).collect();
+        if work.evidence.is_empty() {
+            // With evidence at hand there may be more in the table; the visit is closed in the next step.
+            changes.extend(machine.due(self.now, &rules));
+        }
+        for (id, into) in machine.absorbed() {
+            visit::absorb(tx, *id, *into).await?;
+            work::done(tx, &Todo::new(member, self.now, TodoKind::Visit, id.to_string())).await?;
+        }
+        for stay in machine.changed() {
+            self.save(tx, member, store, stay, &rules).await?;
+        }
+        for (todo, _) in &work.due {
+            // Later evidence may have moved the end; then the row moves too.
+            match machine.stays().iter().find(|s| s.id.to_string() == todo.reference && s.open) {
+                Some(stay) => work::put(tx, &Todo { due: stay.closes_at(&rules), ..todo.clone() }).await?,
+                None => work::done(tx, todo).await?,
+            }
+        }
+        let now_part_of = |id: Uuid| machine.absorbed().iter().fold(id, |id, (from, into)| if id == *from { *into } else { id });
+        changes.iter_mut().for_each(|c| c.visit = now_part_of(c.visit));
+        Ok(changes)
+    }
+
+    async fn save(&self, tx: &mut Tx, member: MemberId, store: &Store, stay: &Stay, rules: &Rules<'_>) -> Result<(), StoreError> {
+        let figures = stay.figures(rules);
+        let row = Visit {
+            id: stay.id,
+            member,
+            store: store.id.clone(),
+            start: figures.span.0,
+            end: figures.span.1,
+            dwell_ms: figures.dwell_ms,
+            label: figures.label,
+            open: stay.open,
+        };
+        visit::save(tx, &row, stay, self.now).await?;
+        if stay.open {
+            work::put(tx, &Todo::new(member, stay.closes_at(rules), TodoKind::Visit, stay.id.to_string())).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads the past only if a change needs it and the member allows it.
+    async fn past(&self, tx: &mut Tx, profile: &Profile, store: &Store, changes: &[VisitChange]) -> Result<Past, StoreError> {
+        let needed = |c: &VisitChange| c.what == Change::Qualified || !trigger::fired(&self.config.site, store, c.what).is_empty();
+        if !profile.consents.allow(Purpose::Match) || !changes.iter().any(needed) {
+            return Ok(Past::default());
+        }
+        let audiences = self.config.site.offers.values().map(|o| &o.audience);
+        let offers = audiences.flat_map(|a| [a.exposed.as_ref().map(|e| e.within), a.viewed_not_bought.as_ref().map(|v| v.within)]);
+        let w = &self.config.windows;
+        let windows = [w.click, w.engaged, w.view, w.qr_call, w.message].into_iter().map(Some);
+        let since = self.now - offers.chain(windows).flatten().max().unwrap_or(MONTH);
+        Ok(Past {
+            touchpoints: touchpoint::of_member(tx, profile.member, since).await?,
+            purchases: touchpoint::purchases_of(tx, profile.member, since).await?,
+        })
+    }
+
+    fn tell(&mut self, scene: &Scene<'_>, change: &VisitChange) {
+        let at = change.cause.as_ref().map_or(self.now, |c| c.at);
+        let zone = change.cause.as_ref().map(|c| c.zone.to_string()).unwrap_or_default();
+        let mut note = |what| self.notices.push(notice(at, scene, what));
+        match change.what {
+            Change::Opened | Change::Near => note(What::Entered(zone)),
+            Change::Passing if zone == "front" => note(What::Entered(zone)),
+            Change::Passing | Change::Reached(_) => {}
+            Change::Qualified => {
+                note(What::VisitQualified);
+                if let Some(campaign) = attribution::last_campaign(&scene.past.touchpoints, at, &self.config.windows) {
+                    note(What::ExposureCredited(campaign));
+                }
+            }
+            Change::Closed(label) => note(What::VisitClosed(label.word())),
+        }
+    }
+
+    /// Decides every offer that the change fires, plans the message of the one that wins, records them all.
+    async fn offers(&mut self, tx: &mut Tx, scene: &Scene<'_>, change: &VisitChange) -> Result<(), StoreError> {
+        let (config, now) = (self.config, self.now);
+        let Some(cause) = &change.cause else { return Ok(()) };
+        let offers = trigger::fired(&config.site, scene.store, change.what);
+        if offers.is_empty() {
+            return Ok(());
+        }
+        let past = match &scene.profile.destination {
+            Some(d) => message::past(tx, scene.member, &d.key, now - MONTH).await?,
+            None => Vec::new(),
+        };
+        let history = History { touchpoints: &scene.past.touchpoints, purchases: &scene.past.purchases };
+        let judge = |offer| {
+            let of = (offer, scene.brand, scene.store);
+            (offer, decide(&Inputs::new(config, self.keyring, of, now, cause, change.visit, &scene.profile, history, &past)))
+        };
+        let mut verdicts: Vec<_> = offers.into_iter().map(judge).collect();
+        arbitrate(&mut verdicts);
+        let mut decisions = Vec::with_capacity(verdicts.len());
+        for (offer, mut verdict) in verdicts {
+            let id = new_id(now);
+            if verdict.result == Outcome::Send {
+                let n =
+                    past.iter().filter(|m| m.offer == offer.id && m.store == scene.store.id && same_day(m.at, now, scene.store)).count();
+                self.plan(tx, scene, change, offer, id, n, &mut verdict).await?;
+            }
+            self.notices.push(notice(now, scene, What::OfferDecided(offer.id.clone(), verdict.result.word().to_owned())));
+            decisions.push(Decision {
+                id,
+                member: scene.member,
+                brand: scene.store.brand.clone(),
+                entity: scene.store.entity.clone(),
+                offer: offer.id.clone(),
+                store: scene.store.id.clone(),
+                trigger: trigger::word(offer.on),
+                visit: Some(change.visit),
+                at: now,
+                result: verdict.result,
+                checks: verdict.checks,
+                revision: config.site.revision.clone(),
+            });
+        }
+        crate::store::decision::insert(tx, &decisions).await
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the facts of one message")]
+    async fn plan(
+        &self,
+        tx: &mut Tx,
+        scene: &Scene<'_>,
+        change: &VisitChange,
+        offer: &passage_config::Offer,
+        decision: Uuid,
+        n: usize,
+        verdict: &mut Verdict,
+    ) -> Result<(), StoreError> {
+        let (Some(destination), Some(text)) = (&scene.profile.destination, &verdict.text) else { return Ok(()) };
+        let trigger_at = change.cause.as_ref().map_or(self.now, |c| c.at);
+        let day = local_day(self.now, scene.store.timezone).to_string();
+        let key_of: [&[u8]; 5] =
+            [offer.id.as_bytes(), &destination.key.0, scene.store.id.as_str().as_bytes(), day.as_bytes(), &(n as u64).to_be_bytes()];
+        let message = NewMessage {
+            id: new_id(self.now),
+            send_key: self.keyring.hash("send key", &key_of),
+            decision,
+            member: scene.member,
+            brand: scene.store.brand.clone(),
+            entity: scene.store.entity.clone(),
+            offer: offer.id.clone(),
+            campaign: offer.campaign.clone(),
+            visit: (offer.on != Trigger::Near).then_some(change.visit),
+            store: scene.store.id.clone(),
+            destination: destination.clone(),
+            text: text.clone(),
+            sender: scene.brand.sender.name.clone(),
+            trigger_at,
+            planned_at: self.now,
+            deadline: trigger_at + offer.deadline,
+            validity_ms: crate::visit::stay::millis(offer.validity),
+        };
+        if !message::plan(tx, &message).await? {
+            verdict.refuse(Reason::AlreadySent, "the same message is planned or sent already".to_owned());
+        }
+        Ok(())
+    }
+}
+
+fn notice(at: Millis, scene: &Scene<'_>, what: What) -> Notice {
+    Notice { at, store: Some(scene.store.id.clone()), member: Some(scene.member), what }
+}
+
+fn same_day(a: Millis, b: Millis, store: &Store) -> bool {
+    local_day(a, store.timezone) == local_day(b, store.timezone)
+}
+
+/// From the first to the last evidence that this step is about; `None` if there is nothing to do.
+fn reach(work: &InStore) -> Option<Span> {
+    let events = work.evidence.iter().map(|e| Span(e.first.min(e.last), e.last.max(e.first)));
+    events.chain(work.due.iter().filter_map(|(_, stay)| stay.hull())).reduce(Span::hull)
+}
+
+/// A UUIDv7 of business time.
+fn new_id(now: Millis) -> Uuid {
+    let random: [u8; 10] = rand::random();
+    uuid::Builder::from_unix_timestamp_millis(u64::try_from(now.0).unwrap_or(0), &random).into_uuid()
+}

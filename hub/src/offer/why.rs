@@ -1,0 +1,111 @@
+//! "Why did, or didn't, this member get that offer": the visits and decisions of a member, or of one visit, in plain words.
+
+use std::fmt::Write as _;
+
+use chrono::DateTime;
+use chrono_tz::Tz;
+use passage_config::Site;
+use passage_protocol::{Millis, StoreId};
+use uuid::Uuid;
+
+use crate::{
+    identity::MemberId,
+    offer::decision::{Decision, Mark, Outcome},
+    store::{self, Db, StoreError},
+    visit::Visit,
+};
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum WhyError {
+    /// Neither a member code nor the id of a visit.
+    #[error("'{0}' is neither a member code such as K7Q2-M9XA nor the id of a visit; the console and `passage-hub report` show both")]
+    NotAName(String),
+    /// No such visit.
+    #[error("there is no visit {0}; it may be past its retention, or have become part of another visit")]
+    NoVisit(Uuid),
+    /// The database did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The answer for a member's code or a visit's id. Times are those of the store, by `site`; of a store that it does not know any more, UTC.
+pub async fn why(db: &Db, site: &Site, who: &str) -> Result<String, WhyError> {
+    let mut tx = db.begin_read().await?;
+    let visit = match who.parse::<Uuid>() {
+        Ok(id) => Some(store::visit::get(&mut tx, id).await?.ok_or(WhyError::NoVisit(id))?.visit),
+        Err(_) => None,
+    };
+    let member = match &visit {
+        Some(v) => v.member,
+        None => MemberId::from_code(who).ok_or_else(|| WhyError::NotAName(who.to_owned()))?,
+    };
+    let only = visit.as_ref().map(|v| v.id);
+    let visits = match visit {
+        Some(v) => vec![v],
+        None => store::visit::of_member(&mut tx, member).await?,
+    };
+    let decisions = store::decision::of_member(&mut tx, member).await?;
+    let decisions: Vec<Decision> = decisions.into_iter().filter(|d| only.is_none() || d.visit == only).collect();
+    Ok(tell(site, member, &visits, &decisions))
+}
+
+fn tell(site: &Site, member: MemberId, visits: &[Visit], decisions: &[Decision]) -> String {
+    let mut out = format!("Member {member}\n");
+    if visits.is_empty() && decisions.is_empty() {
+        out.push_str("  Nothing is recorded: not seen in or near any store, or without consent to presence.\n");
+    }
+    for visit in visits {
+        line(&mut out, &visit_line(site, visit));
+        let own = decisions.iter().filter(|d| d.visit == Some(visit.id));
+        own.for_each(|d| decision_lines(site, &mut out, d));
+    }
+    let apart: Vec<&Decision> = decisions.iter().filter(|d| !visits.iter().any(|v| d.visit == Some(v.id))).collect();
+    if !apart.is_empty() {
+        line(&mut out, "Decisions without a visit that is still kept");
+        apart.into_iter().for_each(|d| decision_lines(site, &mut out, d));
+    }
+    out
+}
+
+fn visit_line(site: &Site, visit: &Visit) -> String {
+    format!(
+        "Visit {} in {}: {} to {}, dwell {} min {:02} s, {}{}",
+        visit.id,
+        visit.store,
+        local(site, &visit.store, visit.start),
+        local(site, &visit.store, visit.end),
+        visit.dwell_ms / 60_000,
+        visit.dwell_ms / 1000 % 60,
+        visit.label.word(),
+        if visit.open { ", still open" } else { "" }
+    )
+}
+
+fn decision_lines(site: &Site, out: &mut String, decision: &Decision) {
+    let what = match decision.result {
+        Outcome::Send => "sent".to_owned(),
+        Outcome::Refuse(reason) => format!("not sent: {}", reason.word()),
+    };
+    let at = local(site, &decision.store, decision.at);
+    let revision: String = decision.revision.chars().take(8).collect();
+    line(out, &format!("  {at} offer {} on {}: {what} (configuration {revision})", decision.offer, decision.trigger));
+    for check in &decision.checks {
+        let mark = match check.outcome {
+            Mark::Pass => "ok",
+            Mark::Fail => "NO",
+            Mark::Skip => "--",
+        };
+        line(out, &format!("    {mark} {:<22} {}", check.check, check.detail));
+    }
+}
+
+fn line(out: &mut String, text: &str) {
+    // Writing into a String has no way to fail.
+    let _ = writeln!(out, "  {text}");
+}
+
+fn local(site: &Site, store: &StoreId, at: Millis) -> String {
+    let zone = site.stores.get(store).map_or(Tz::UTC, |s| s.timezone);
+    DateTime::from_timestamp_millis(at.0).unwrap_or_default().with_timezone(&zone).format("%Y-%m-%d %H:%M:%S").to_string()
+}

@@ -1,0 +1,124 @@
+//! Visits: the row that reports read, and the evidence from which the machine goes on.
+
+use passage_protocol::{Millis, StoreId};
+use uuid::Uuid;
+
+use crate::{
+    args,
+    identity::MemberId,
+    store::{Db, Row, StoreError, Tx},
+    visit::{Label, Stay, Visit, span::Span},
+};
+
+/// A visit with the evidence behind it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredVisit {
+    /// What reports read.
+    pub visit: Visit,
+    /// From what the machine goes on.
+    pub stay: Stay,
+}
+
+macro_rules! columns {
+    () => {
+        "id, member, store, start_at, end_at, dwell_ms, label, is_open, state"
+    };
+}
+
+fn visit(row: &Row) -> Result<Visit, StoreError> {
+    Ok(Visit {
+        id: row.text(0)?.parse().map_err(|_| StoreError::Corrupt("visit id"))?,
+        member: MemberId(row.int(1)?),
+        store: row.text(2)?.parse().map_err(|_| StoreError::Corrupt("store id"))?,
+        start: row.millis(3)?,
+        end: row.millis(4)?,
+        dwell_ms: row.int(5)?,
+        label: row.text(6)?.parse().map_err(|()| StoreError::Corrupt("visit label"))?,
+        open: row.flag(7)?,
+    })
+}
+
+fn stored(row: &Row) -> Result<StoredVisit, StoreError> {
+    let stay = serde_json::from_str(&row.text(8)?).map_err(|_| StoreError::Corrupt("visit state"))?;
+    Ok(StoredVisit { visit: visit(row)?, stay })
+}
+
+/// The visit with this id.
+pub async fn get(tx: &mut Tx, id: Uuid) -> Result<Option<StoredVisit>, StoreError> {
+    let row = tx.fetch_optional(concat!("SELECT ", columns!(), " FROM visit WHERE id = $1"), args![id.to_string()]).await?;
+    row.as_ref().map(stored).transpose()
+}
+
+/// What the machine needs to judge evidence of a member in a store: every visit with evidence inside `reach`, which is the span of the new evidence
+/// widened on both sides by the longest gap of a visit.
+pub async fn within(tx: &mut Tx, member: MemberId, store: &StoreId, reach: Span) -> Result<Vec<Stay>, StoreError> {
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM visit WHERE member = $1 AND store = $2 AND seen_to >= $3 AND seen_from <= $4 ORDER BY seen_from"
+    );
+    let rows = tx.fetch(sql, args![member.0, store.as_str(), reach.0, reach.1]).await?;
+    rows.iter().map(|row| stored(row).map(|s| s.stay)).collect()
+}
+
+/// The open visits of a member, in all stores.
+pub async fn open_of_member(tx: &mut Tx, member: MemberId) -> Result<Vec<Visit>, StoreError> {
+    let sql = concat!("SELECT ", columns!(), " FROM visit WHERE member = $1 AND is_open = 1 ORDER BY start_at");
+    tx.fetch(sql, args![member.0]).await?.iter().map(visit).collect()
+}
+
+/// All visits of a member, oldest first.
+pub async fn of_member(tx: &mut Tx, member: MemberId) -> Result<Vec<Visit>, StoreError> {
+    let sql = concat!("SELECT ", columns!(), " FROM visit WHERE member = $1 ORDER BY start_at, id");
+    tx.fetch(sql, args![member.0]).await?.iter().map(visit).collect()
+}
+
+/// Writes a visit, new or changed.
+pub async fn save(tx: &mut Tx, visit: &Visit, stay: &Stay, now: Millis) -> Result<(), StoreError> {
+    let seen = stay.hull().unwrap_or(Span(visit.start, visit.end));
+    let state = serde_json::to_string(stay).map_err(|_| StoreError::Corrupt("visit state"))?;
+    let sql = "INSERT INTO visit (id, member, store, start_at, end_at, dwell_ms, label, is_open, seen_from, seen_to, state, updated_at) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+               ON CONFLICT (id) DO UPDATE SET start_at = excluded.start_at, end_at = excluded.end_at, dwell_ms = excluded.dwell_ms, \
+               label = excluded.label, is_open = excluded.is_open, seen_from = excluded.seen_from, seen_to = excluded.seen_to, \
+               state = excluded.state, updated_at = excluded.updated_at";
+    let values = args![
+        visit.id.to_string(),
+        visit.member.0,
+        visit.store.as_str(),
+        visit.start,
+        visit.end,
+        visit.dwell_ms,
+        visit.label.word(),
+        visit.open,
+        seen.0,
+        seen.1,
+        state,
+        now,
+    ];
+    tx.execute(sql, values).await?;
+    Ok(())
+}
+
+/// Makes one visit part of another: its row goes, decisions and messages name the other one from now on.
+pub async fn absorb(tx: &mut Tx, visit: Uuid, into: Uuid) -> Result<(), StoreError> {
+    let ids = || args![into.to_string(), visit.to_string()];
+    tx.execute("UPDATE decision SET visit = $1 WHERE visit = $2", ids()).await?;
+    tx.execute("UPDATE message SET visit = $1 WHERE visit = $2", ids()).await?;
+    tx.execute("DELETE FROM visit WHERE id = $1", args![visit.to_string()]).await?;
+    Ok(())
+}
+
+/// The newest visits, at most `limit`, that began in `[from, to)`.
+pub async fn list(db: &Db, from: Millis, to: Millis, limit: u32) -> Result<Vec<Visit>, StoreError> {
+    let sql = concat!("SELECT ", columns!(), " FROM visit WHERE start_at >= $1 AND start_at < $2 ORDER BY start_at DESC, id LIMIT $3");
+    db.fetch(sql, args![from, to, limit]).await?.iter().map(visit).collect()
+}
+
+/// How many visits that began in `[from, to)` have each label, and how many different members they are of.
+pub async fn labels_summary(db: &Db, from: Millis, to: Millis) -> Result<Vec<(Label, i64, i64)>, StoreError> {
+    let sql =
+        "SELECT label, COUNT(*), COUNT(DISTINCT member) FROM visit WHERE start_at >= $1 AND start_at < $2 GROUP BY label ORDER BY label";
+    let read = |row: &Row| Ok((row.text(0)?.parse().map_err(|()| StoreError::Corrupt("visit label"))?, row.int(1)?, row.int(2)?));
+    db.fetch(sql, args![from, to]).await?.iter().map(read).collect()
+}
