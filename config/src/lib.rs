@@ -1,32 +1,87 @@
 //! Every file that a person edits: its schema, its parser, its diagnostics and the geometry checks.
 //!
 //! [`load_hub`] and [`load_gateway`] read a file and everything it refers to, and return either a valid configuration or **all** errors at once,
-//! each with file, line, column and the way to mend it.
+//! each with file, line, column and the way to mend it. Files become a tree that knows its places ([`tree`]), which is taken apart key by key
+//! ([`reader`]) while one collector gathers the mistakes ([`collect`]); serde would stop at the first.
 
+mod brand;
+mod collect;
+mod common;
 pub mod diagnostic;
+mod gateway;
+mod geofence;
 pub mod holidays;
 pub mod hours;
+mod hub;
 pub mod model;
+mod offer;
+mod product;
+mod reader;
+mod secret;
+mod site;
+mod source;
+mod store;
+pub mod template;
+mod tree;
+mod value;
 
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use model::*;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Reads `hub.toml` at `file` and the folders beside it (`brands`, `stores`, `geofences`, `campaigns`, `offers`, `products.csv`).
+use collect::Collector;
+use reader::Reader;
+
+/// Reads `hub.toml` at `file` and the folders beside it (`brands`, `stores`, `geofences`, `campaigns`, `offers`, `products.csv`, `visit.toml`),
+/// or those in the folder that its key `site` names.
+///
+/// # Errors
+/// All mistakes of all files.
 pub fn load_hub(file: &Path) -> Result<HubConfig, Diagnostics> {
-    let _ = file;
-    todo!("written by the config stage")
+    load(file, hub::read)
 }
 
-/// Reads a gateway file at `file` and the site folders beside it.
+/// Reads a gateway file at `file` and the site folders beside it, or those in the folder that its key `site` names.
+///
+/// # Errors
+/// All mistakes of all files.
 pub fn load_gateway(file: &Path) -> Result<GatewayConfig, Diagnostics> {
-    let _ = file;
-    todo!("written by the config stage")
+    load(file, gateway::read)
 }
 
 /// Reads only what gateways and hubs share from the folder `dir`.
+///
+/// # Errors
+/// All mistakes of all files.
 pub fn load_site(dir: &Path) -> Result<Site, Diagnostics> {
-    let _ = dir;
-    todo!("written by the config stage")
+    let out = Collector::default();
+    let site = site::read(dir, &out).site;
+    out.finish(Some(site))
+}
+
+fn load<T>(file: &Path, read: impl FnOnce(Reader<'_>, &Collector) -> Option<T>) -> Result<T, Diagnostics> {
+    let out = Collector::default();
+    let value = out.read(file).and_then(|source| {
+        let Some(tree) = tree::toml::read(&source, &out) else {
+            // The other files have something to say all the same.
+            site::read(folder(file), &out);
+            return None;
+        };
+        read(Reader::root(&source, &out, &tree)?, &out)
+    });
+    out.finish(value)
+}
+
+fn folder(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Where the site lies: beside the file, or where its key `site` says.
+fn site_dir(r: &Reader<'_>) -> PathBuf {
+    let beside = folder(&r.source.file);
+    r.may("site", |f| f.text().map(|text| beside.join(text))).unwrap_or_else(|| beside.to_owned())
 }

@@ -1,0 +1,197 @@
+//! `gateway.toml`.
+
+use std::{sync::Arc, time::Duration};
+
+use passage_protocol::{GatewayId, StoreId, sign::Pinned};
+
+use crate::{
+    collect::{Collector, mistake, suggest},
+    common,
+    model::{GatewayConfig, GeofenceRules, Outbox, PresenceRules, Radio, RadioZone},
+    reader::{Field, Reader},
+    site,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Reads one gateway's file, and the site beside it.
+pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<GatewayConfig> {
+    let site = site::read(&crate::site_dir(&r), out).site;
+    let id = r.need("id", "id = \"gw-my-shop\"", gateway_id);
+    let store = r.may("store", |f| f.id::<StoreId>().filter(|id| is_known(&f, id, &site)));
+    let data = r.need("data", "data = \"data/gateway\", the folder of its outbox", |f| f.path());
+    let mqtt = common::mqtt(&r);
+    let hub_keys = r.need("hub_keys", "hub_keys = [\"..\"], as `passage-hub check` prints them", hub_keys);
+    let clock = common::clock(&r);
+    let radio = r.or("radio", Radio::None, radio);
+    if let (false, None, Some(f)) = (radio == Radio::None, r.find("store"), r.find("radio")) {
+        f.refuse::<()>(mistake("P046", "a radio hangs in a shop", "but `store` is missing", "add store = \"..\", or radio = \"none\""));
+    }
+    let presence = r.or("presence", PresenceRules::default(), presence);
+    let position_listen = r.may("position_listen", |f| f.address());
+    let geofence = r.or("geofence", GeofenceRules::default(), geofence);
+    let outbox = r.or("outbox", Outbox::default(), outbox);
+    r.done();
+    Some(GatewayConfig {
+        id: id?,
+        store,
+        data: data?,
+        mqtt: mqtt?,
+        hub_keys: hub_keys?,
+        clock,
+        radio,
+        presence,
+        position_listen,
+        geofence,
+        outbox,
+        site: Arc::new(site),
+    })
+}
+
+fn gateway_id(f: Field<'_>) -> Option<GatewayId> {
+    match GatewayId::checked(f.text()?) {
+        Ok(id) => Some(id),
+        Err(_) => {
+            let mend = "use 3 to 40 characters out of a-z, 0-9 and - (\"hub\" is taken)";
+            f.refuse(mistake("P010", "this cannot be the id of a gateway", "not an id", mend))
+        }
+    }
+}
+
+fn is_known(f: &Field<'_>, id: &StoreId, site: &crate::Site) -> bool {
+    if site.stores.contains_key(id) || f.out.is_incomplete() {
+        return true;
+    }
+    let mend = suggest(id.as_str(), site.stores.keys().map(StoreId::as_str));
+    f.refuse::<()>(mistake("P022", format!("there is no store \"{id}\""), format!("no file stores/{id}.toml"), mend));
+    false
+}
+
+fn hub_keys(f: Field<'_>) -> Option<Vec<String>> {
+    f.texts()?
+        .iter()
+        .map(|f| {
+            let text = f.text()?;
+            if Pinned::from_base64([text]).is_ok() {
+                return Some(text.to_owned());
+            }
+            f.refuse(mistake(
+                "P047",
+                "this is not the public key of a hub",
+                "not 32 bytes in base64",
+                "copy the key that `passage-hub check` prints",
+            ))
+        })
+        .collect()
+}
+
+fn radio(f: Field<'_>) -> Option<Radio> {
+    if !f.is_table() {
+        return f.choice(&[("none", false), ("ble", true)]).map(|ble| if ble { Radio::Ble } else { Radio::None });
+    }
+    let whole = f.clone();
+    let r = f.table()?;
+    let replay = r.find("replay");
+    let simulate = r.find("simulate");
+    r.done();
+    match (replay, simulate) {
+        (Some(f), None) => f.path().map(Radio::Replay),
+        (None, Some(f)) => {
+            let r = f.table()?;
+            let seed = r.need("seed", "seed = 1", |f| f.whole(0, i64::MAX));
+            let phones = r.need("phones", "phones = 20", |f| f.whole(0, 100_000));
+            r.done();
+            Some(Radio::Simulate { seed: seed?, phones: phones? })
+        }
+        _ => whole.refuse(mistake(
+            "P009",
+            "`radio` must say one thing",
+            "neither or both",
+            "write \"none\", \"ble\", { replay = \"FILE\" } or { simulate = { seed = 1, phones = 20 } }",
+        )),
+    }
+}
+
+fn presence(f: Field<'_>) -> Option<PresenceRules> {
+    let r = f.table()?;
+    let d = PresenceRules::default();
+    let rules = PresenceRules {
+        inside: r.or("inside", d.inside, |f| zone(f, d.inside)),
+        front: r.or("front", d.front, |f| zone(f, d.front)),
+        enter_sightings: r.or("enter_sightings", d.enter_sightings, |f| f.whole(1, 100)),
+        window: r.or("window", d.window, |f| f.duration(SECOND, HOUR)),
+        silence: r.or("silence", d.silence, |f| f.duration(SECOND, HOUR)),
+    };
+    if rules.front.enter_dbm > rules.inside.enter_dbm
+        && let Some(f) = r.find("front").or_else(|| r.find("inside"))
+    {
+        f.refuse::<()>(mistake(
+            "P008",
+            "zone `front` must reach farther than zone `in`",
+            "weaker signals are farther",
+            "lower front.enter_dbm",
+        ));
+    }
+    if rules.silence < rules.window
+        && let Some(f) = r.find("silence").or_else(|| r.find("window"))
+    {
+        f.refuse::<()>(mistake("P008", "`silence` must be at least `window`", "these two contradict each other", "raise silence"));
+    }
+    r.done();
+    Some(rules)
+}
+
+fn zone(f: Field<'_>, d: RadioZone) -> Option<RadioZone> {
+    let whole = f.clone();
+    let r = f.table()?;
+    let zone = RadioZone {
+        enter_dbm: r.or("enter_dbm", d.enter_dbm, |f| f.whole(-120, 0)),
+        leave_dbm: r.or("leave_dbm", d.leave_dbm, |f| f.whole(-120, 0)),
+    };
+    r.done();
+    if zone.leave_dbm > zone.enter_dbm {
+        let mend = "lower leave_dbm; about 8 dB between them keeps phones from flapping";
+        return whole.refuse(mistake(
+            "P008",
+            "a zone must be left at a weaker signal than it is entered",
+            "leave_dbm is above enter_dbm",
+            mend,
+        ));
+    }
+    Some(zone)
+}
+
+fn geofence(f: Field<'_>) -> Option<GeofenceRules> {
+    let r = f.table()?;
+    let d = GeofenceRules::default();
+    let rules = GeofenceRules {
+        enter_p: r.or("enter_p", d.enter_p, |f| f.share()),
+        exit_p: r.or("exit_p", d.exit_p, |f| f.share()),
+        exit_fixes: r.or("exit_fixes", d.exit_fixes, |f| f.whole(1, 100)),
+        exit_after: r.or("exit_after", d.exit_after, |f| f.duration(SECOND, HOUR)),
+        max_accuracy_m: r.or("max_accuracy_m", d.max_accuracy_m, |f| f.number(1.0, 5000.0)),
+        reorder: r.or("reorder", d.reorder, |f| f.duration(Duration::ZERO, HOUR)),
+        silence: r.or("silence", d.silence, |f| f.duration(SECOND, 24 * HOUR)),
+        far_m: r.or("far_m", d.far_m, |f| f.number(10.0, 100_000.0)),
+    };
+    if rules.exit_p >= rules.enter_p
+        && let Some(f) = r.find("exit_p").or_else(|| r.find("enter_p"))
+    {
+        f.refuse::<()>(mistake("P008", "`exit_p` must be below `enter_p`", "a phone would flap", "keep them apart, such as 0.25 and 0.75"));
+    }
+    r.done();
+    Some(rules)
+}
+
+fn outbox(f: Field<'_>) -> Option<Outbox> {
+    let r = f.table()?;
+    let d = Outbox::default();
+    let outbox = Outbox {
+        commit_within: r.or("commit_within", d.commit_within, |f| f.duration(Duration::ZERO, 10 * SECOND)),
+        max_bytes: r.or("max_bytes", d.max_bytes, |f| f.bytes(1 << 20, 1 << 40)),
+        max_age: r.or("max_age", d.max_age, |f| f.duration(HOUR, 8784 * HOUR)),
+    };
+    r.done();
+    Some(outbox)
+}

@@ -1,0 +1,119 @@
+//! `stores/*.toml`: one shop a file. Also `campaigns/*.toml` and `visit.toml`, which are as short.
+
+use std::{sync::Arc, time::Duration};
+
+use geo::Point;
+use passage_protocol::StoreId;
+
+use crate::{
+    collect::{mistake, suggest},
+    model::{Campaign, Store, VisitRules},
+    reader::{Field, Reader},
+    site::Names,
+};
+
+/// Reads one store.
+pub(crate) fn read(r: Reader<'_>, id: &StoreId, names: &Names) -> Option<Store> {
+    let name = r.need("name", "name = \"Lyon Bellecour\"", |f| f.text().map(str::to_owned));
+    let brand = r.need("brand", "brand = \"..\", the name of a file in brands/", |f| names.brand(&f));
+    let entity = r.need("entity", "entity = \"..\", one of the brand's entities", |f| names.entity(&f, brand.as_deref()));
+    let region = r.or("region", String::new(), |f| f.text().map(str::to_owned));
+    let tags = r.or("tags", Vec::new(), |f| Some(f.texts()?.iter().filter_map(|f| f.text().map(str::to_owned)).collect()));
+    let at = r.need("at", "at = { lat = 45.7578, lon = 4.8320 }", point);
+    let timezone = r.or("timezone", chrono_tz::Europe::Paris, |f| f.zone());
+    let hours = r.need("hours", "hours = \"Mo-Sa 10:00-19:30\"", |f| f.hours());
+    r.done();
+    Some(Store { id: id.clone(), name: name?, brand: brand?, entity: entity?, region, tags, at: at?, timezone, hours: Arc::new(hours?) })
+}
+
+fn point(f: Field<'_>) -> Option<Point<f64>> {
+    let r = f.table()?;
+    let lat = r.need("lat", "lat = 45.7578", |f| f.number(-90.0, 90.0));
+    let lon = r.need("lon", "lon = 4.8320", |f| f.number(-180.0, 180.0));
+    r.done();
+    Some(Point::new(lon?, lat?))
+}
+
+/// Reads one campaign.
+pub(crate) fn campaign(r: Reader<'_>, id: &str) -> Option<Campaign> {
+    let name = r.need("name", "name = \"..\", as people read it", |f| f.text().map(str::to_owned));
+    let channel = r.need("channel", "channel = \"social\"", |f| f.text().map(str::to_owned));
+    let starts = r.need("starts", "starts = \"2026-11-01T00:00:00+01:00\"", |f| f.instant());
+    let ends = r.need("ends", "ends = \"2026-12-01T00:00:00+01:00\"", |f| {
+        let ends = f.instant()?;
+        match starts {
+            Some(starts) if ends <= starts => f.refuse(mistake(
+                "P013",
+                "this campaign ends before it starts",
+                "not after `starts`",
+                "write a later time, or an earlier `starts`",
+            )),
+            _ => Some(ends),
+        }
+    });
+    r.done();
+    Some(Campaign { id: id.to_owned(), name: name?, channel: channel?, starts: starts?, ends: ends? })
+}
+
+/// Reads `visit.toml`.
+pub(crate) fn visit(r: Reader<'_>) -> VisitRules {
+    const DAY: Duration = Duration::from_secs(86_400);
+    const SECOND: Duration = Duration::from_secs(1);
+    let d = VisitRules::default();
+    let rules = VisitRules {
+        min_dwell_beacon: r.or("min_dwell_beacon", d.min_dwell_beacon, |f| f.duration(SECOND, DAY)),
+        min_dwell_position: r.or("min_dwell_position", d.min_dwell_position, |f| f.duration(SECOND, DAY)),
+        gap_counted: r.or("gap_counted", d.gap_counted, |f| f.duration(SECOND, DAY)),
+        gap_joined: r.or("gap_joined", d.gap_joined, |f| f.duration(SECOND, DAY)),
+        max_visit: r.or("max_visit", d.max_visit, |f| f.duration(SECOND, DAY)),
+        hours_grace: r.or("hours_grace", d.hours_grace, |f| f.duration(Duration::ZERO, DAY)),
+    };
+    let order = |small: (&'static str, Duration), large: (&'static str, Duration)| {
+        if let (true, Some(f)) = (small.1 > large.1, r.find(large.0).or_else(|| r.find(small.0))) {
+            let message = format!("`{}` must be at least `{}`", large.0, small.0);
+            f.refuse::<()>(mistake("P008", message, "these two contradict each other", "raise the one or lower the other"));
+        }
+    };
+    order(("gap_counted", rules.gap_counted), ("gap_joined", rules.gap_joined));
+    order(("min_dwell_beacon", rules.min_dwell_beacon), ("max_visit", rules.max_visit));
+    order(("min_dwell_position", rules.min_dwell_position), ("max_visit", rules.max_visit));
+    r.done();
+    rules
+}
+
+impl Names {
+    /// A brand that has a file.
+    pub(crate) fn brand(&self, f: &Field<'_>) -> Option<String> {
+        known(f, &self.brands, ("P020", "brand", "brands"))
+    }
+
+    /// A store that has a file.
+    pub(crate) fn store(&self, f: &Field<'_>) -> Option<StoreId> {
+        known(f, &self.stores, ("P022", "store", "stores"))?.parse().ok()
+    }
+
+    /// A campaign that has a file.
+    pub(crate) fn campaign(&self, f: &Field<'_>) -> Option<String> {
+        known(f, &self.campaigns, ("P023", "campaign", "campaigns"))
+    }
+
+    fn entity(&self, f: &Field<'_>, brand: Option<&str>) -> Option<String> {
+        let text = f.text()?;
+        // Nothing is known of a brand whose own file is wrong.
+        if let Some(entities) = brand.and_then(|b| self.entities.get(b)).filter(|e| !e.contains(text)) {
+            let mend = suggest(text, entities.iter().map(String::as_str));
+            return f.refuse(mistake("P021", format!("\"{text}\" is not an entity of this brand"), "the brand does not list it", mend));
+        }
+        Some(text.to_owned())
+    }
+}
+
+fn known(f: &Field<'_>, all: &std::collections::BTreeSet<String>, (code, what, folder): (&'static str, &str, &str)) -> Option<String> {
+    let text = f.text()?;
+    if all.contains(text) {
+        return Some(text.to_owned());
+    }
+    let near = suggest(text, all.iter().map(String::as_str));
+    let m = mistake(code, format!("there is no {what} \"{text}\""), format!("no file {folder}/{}.toml", text.escape_debug()), near);
+    f.refuse(m)
+}

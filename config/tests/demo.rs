@@ -1,0 +1,57 @@
+//! The files on which the demo runs.
+
+use std::path::Path;
+
+use passage_config::{FenceKind, Shape, Trigger, load_gateway, load_hub, load_site};
+
+fn demo(file: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("demo").join(file)
+}
+
+#[test]
+fn the_demo_hub_loads() {
+    let hub = load_hub(&demo("hub.toml")).unwrap_or_else(|e| panic!("{e}"));
+    let site = &hub.site;
+    assert_eq!(site.stores.len(), 3);
+    assert_eq!(site.campaigns.len(), 4);
+    assert_eq!(site.products["MA-COAT-01"].price_cents, 28900);
+    let coat = &site.offers["coat-size"];
+    assert_eq!(coat.on, Trigger::Enter);
+    assert!(coat.is_personal() && !site.offers["come-and-see"].is_personal());
+    assert!((coat.holdout - 0.1).abs() < 1e-12);
+    assert_eq!(hub.api_tokens["shop-site"].0, "passage-demo-token");
+    assert!(hub.imports.crm.as_ref().is_some_and(|p| p.is_absolute()));
+    assert!(hub.database.starts_with("sqlite:/") || cfg!(windows));
+    assert_eq!(hub.hard_window.to_string(), "Mo-Sa 08:00-20:00");
+}
+
+#[test]
+fn each_store_of_the_demo_has_a_geofence_of_each_kind() {
+    let site = load_site(&demo("")).unwrap_or_else(|e| panic!("{e}"));
+    for store in site.stores.values() {
+        for kind in [FenceKind::Store, FenceKind::Nearby] {
+            assert_eq!(site.geofences.values().filter(|g| g.store == store.id && g.kind == kind).count(), 1, "{} {kind:?}", store.id);
+        }
+    }
+    for kind in [FenceKind::Store, FenceKind::Nearby] {
+        assert!(site.geofences.values().any(|g| g.kind == kind && matches!(g.shape, Shape::Area(_))));
+    }
+}
+
+#[test]
+fn the_demo_gateways_load_and_agree_with_the_hub_on_the_revision() {
+    let hub = load_hub(&demo("hub.toml")).unwrap();
+    for name in ["lyon", "paris", "lille", "position"] {
+        let gateway = load_gateway(&demo(&format!("gateway-{name}.toml"))).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(gateway.store.is_none(), name == "position");
+        assert_eq!(gateway.site.revision, hub.site.revision);
+    }
+    assert_eq!(hub.site.revision.len(), 64);
+}
+
+#[test]
+fn dwell_marks_hold_the_visit_rules_and_the_offers() {
+    let site = load_site(&demo("")).unwrap();
+    let minutes: Vec<u64> = site.dwell_marks().iter().map(|d| d.as_secs() / 60).collect();
+    assert_eq!(minutes, [2, 5, 10, 20, 40, 80, 160, 240]);
+}
