@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use passage_config::{Namespace, Site};
+use passage_config::{Brand, Namespace, Site};
 use passage_protocol::{Millis, StaticBeacon, Subject, rid::RidPayload};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
@@ -39,9 +39,17 @@ pub struct Decoder {
 impl Decoder {
     /// A decoder for all brands of the site.
     pub fn new(site: &Site) -> Self {
-        let namespaces = site.brands.values().map(|brand| brand.namespace).collect();
-        let beacons = site.brands.values().flat_map(|brand| &brand.beacons);
-        Self { namespaces, registered: beacons.filter_map(|beacon| Some((static_bytes(beacon)?, beacon.clone()))).collect() }
+        Self::of_brands(site.brands.values())
+    }
+
+    /// A decoder for these brands alone.
+    pub fn of_brands<'a>(brands: impl IntoIterator<Item = &'a Brand>) -> Self {
+        let mut decoder = Self { namespaces: Vec::new(), registered: HashMap::new() };
+        for brand in brands {
+            decoder.namespaces.push(brand.namespace);
+            decoder.registered.extend(brand.beacons.iter().filter_map(|beacon| Some((static_bytes(beacon)?, beacon.clone()))));
+        }
+        decoder
     }
 
     /// The sighting in an advert; `None` for strangers, for broken structures and when the radio gave no strength.

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use passage_config::{Brand, Sender};
+use passage_config::Sender;
 use passage_protocol::Rid;
 use proptest::prelude::*;
 
@@ -24,15 +24,7 @@ fn decoder() -> Decoder {
         sender: Sender { name: "Brand".into(), stop_number: "36111".into() },
         beacons: vec![fob()],
     };
-    Decoder::new(&Site {
-        revision: String::new(),
-        brands: BTreeMap::from([("brand".to_owned(), brand)]),
-        stores: BTreeMap::new(),
-        geofences: BTreeMap::new(),
-        campaigns: BTreeMap::new(),
-        offers: BTreeMap::new(),
-        products: BTreeMap::new(),
-    })
+    Decoder::of_brands([&brand])
 }
 
 fn hear(data: &[u8]) -> Option<Sighting> {
