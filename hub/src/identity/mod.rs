@@ -2,6 +2,8 @@
 
 pub mod keyring;
 pub mod member;
+pub mod normalise;
+pub mod phone;
 pub mod resolver;
 
 pub use keyring::{Key, Keyring};
