@@ -1,10 +1,13 @@
 //! Who it was: members, their consents, their keyed identifiers, and the ids that their phones show.
 
+pub mod consent;
+pub mod graph;
 pub mod keyring;
 pub mod member;
 pub mod normalise;
 pub mod phone;
 pub mod resolver;
+pub mod tables;
 
 pub use keyring::{Key, Keyring};
 pub use member::{Consents, Destination, IdentifierKind, MemberId, Profile, Purpose};

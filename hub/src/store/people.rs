@@ -3,11 +3,15 @@
 //! Every transaction that changes people calls [`changes`] first. On PostgreSQL that row lock puts such transactions in one order, so the link graph
 //! and the consents never see half of another change, and a reader that sees a version has seen all lower ones.
 
+pub mod consent;
+pub mod graph;
+pub mod installation;
+
 use passage_protocol::Millis;
 
 use crate::{
     args,
-    identity::{Consents, Destination, Key, MemberId, Profile, Purpose},
+    identity::{Consents, Destination, Key, Keyring, MemberId, Profile, Purpose},
     store::{StoreError, Tx},
 };
 
@@ -46,4 +50,72 @@ pub async fn consents(tx: &mut Tx, member: MemberId, brand: &str, entity: &str) 
 pub async fn suppress(tx: &mut Tx, brand: &str, entity: &str, destination: &Key, at: Millis, reason: &str) -> Result<bool, StoreError> {
     let sql = "INSERT INTO suppression (brand, entity, destination, at, reason) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
     Ok(tx.execute(sql, args![brand, entity, &destination.0, at, reason]).await? == 1)
+}
+
+/// Makes a member under a random number that is still free.
+pub async fn create(tx: &mut Tx, brand: &str, at: Millis, version: Version) -> Result<MemberId, StoreError> {
+    loop {
+        let member = MemberId(rand::random_range(1..MemberId::LIMIT));
+        let sql = "INSERT INTO member (id, brand, created_at, version) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+        if tx.execute(sql, args![member.0, brand, at, version]).await? == 1 {
+            return Ok(member);
+        }
+    }
+}
+
+/// Stamps a change on a member, so that every hub reloads her.
+pub async fn touch(tx: &mut Tx, member: MemberId, version: Version) -> Result<(), StoreError> {
+    tx.execute("UPDATE member SET version = $2 WHERE id = $1", args![member.0, version]).await?;
+    Ok(())
+}
+
+/// Sets or removes where SMS of a member go; `true` if that was a change.
+pub async fn set_destination(tx: &mut Tx, member: MemberId, to: Option<&Destination>, at: Millis) -> Result<bool, StoreError> {
+    let changed = match to {
+        None => tx.execute("DELETE FROM destination WHERE member = $1", args![member.0]).await?,
+        Some(to) => {
+            let sql = "INSERT INTO destination (member, key, sealed, at) VALUES ($1, $2, $3, $4) ON CONFLICT (member) DO UPDATE \
+                       SET key = excluded.key, sealed = excluded.sealed, at = excluded.at WHERE destination.key <> excluded.key";
+            tx.execute(sql, args![member.0, &to.key.0, to.sealed.as_slice(), at]).await?
+        }
+    };
+    Ok(changed > 0)
+}
+
+/// Version of the last committed change of people.
+pub async fn version(tx: &mut Tx) -> Result<Version, StoreError> {
+    let row = tx.fetch_optional("SELECT version FROM people_version WHERE id = 1", args![]).await?;
+    row.ok_or(StoreError::Corrupt("people version"))?.int(0)
+}
+
+/// What the resolver needs to know of the members that changed after `version`.
+#[derive(Debug, Default)]
+pub struct Changed {
+    /// All of them.
+    pub members: Vec<MemberId>,
+    /// (member, brand, entity) with `presence` granted.
+    pub presence: Vec<(MemberId, String, String)>,
+    /// Registered cards and fobs.
+    pub beacons: Vec<(Key, MemberId)>,
+    /// Live installations with their keys.
+    pub installations: Vec<installation::Keyed>,
+}
+
+/// Reads what changed after `version`.
+pub async fn changed_since(tx: &mut Tx, keyring: &Keyring, version: Version) -> Result<Changed, StoreError> {
+    let mut out = Changed::default();
+    for row in tx.fetch("SELECT id FROM member WHERE version > $1", args![version]).await? {
+        out.members.push(MemberId(row.int(0)?));
+    }
+    let presence = "SELECT c.member, c.brand, c.entity FROM consent_now c JOIN member m ON m.id = c.member \
+                    WHERE m.version > $1 AND c.purpose = 'presence' AND c.granted = 1";
+    for row in tx.fetch(presence, args![version]).await? {
+        out.presence.push((MemberId(row.int(0)?), row.text(1)?, row.text(2)?));
+    }
+    let beacons = "SELECT i.key, i.member FROM identifier i JOIN member m ON m.id = i.member WHERE m.version > $1 AND i.kind = 'beacon'";
+    for row in tx.fetch(beacons, args![version]).await? {
+        out.beacons.push((Key(row.bytes32(0)?), MemberId(row.int(1)?)));
+    }
+    out.installations = installation::changed(tx, keyring, version).await?;
+    Ok(out)
 }

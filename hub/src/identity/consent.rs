@@ -1,0 +1,108 @@
+//! What a new statement of consent does to the one that stands. Pure.
+
+use passage_protocol::Millis;
+
+use crate::identity::Purpose;
+
+/// The source of statements that come from CRM files.
+pub const CRM: &str = "crm";
+/// The source of statements that she made in the app.
+pub const APP: &str = "app";
+
+/// Something that a member said, or that the CRM says she said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// About what.
+    pub purpose: Purpose,
+    /// Granted or withdrawn.
+    pub granted: bool,
+    /// When she said it; `None` when the source does not tell.
+    pub said_at: Option<Millis>,
+    /// What she read, or the id of that text.
+    pub wording: String,
+}
+
+/// The latest statement that is on record for one brand, entity and purpose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// To whom.
+    pub brand: String,
+    /// To which legal controller.
+    pub entity: String,
+    /// For what.
+    pub purpose: Purpose,
+    /// Granted or withdrawn.
+    pub granted: bool,
+    /// Since when.
+    pub at: Millis,
+    /// Who told us.
+    pub source: String,
+}
+
+/// What to do with a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It changes nothing.
+    Nothing,
+    /// Put it on record under this time.
+    Record(Millis),
+    /// It would grant again what she withdrew elsewhere, and does not say that she changed her mind later.
+    Overruled,
+}
+
+/// Decides on a statement from `source` that is heard at `now`.
+///
+/// A withdrawal always counts. A grant with a date counts when it is later than the withdrawal. A grant without a date renews only what the same source
+/// had withdrawn: last night's CRM file does not know that she withdrew in the app this morning.
+pub fn decide(standing: Option<&Standing>, said: &Statement, source: &str, now: Millis) -> Verdict {
+    let Some(standing) = standing else {
+        return if said.granted { Verdict::Record(said.said_at.unwrap_or(now)) } else { Verdict::Nothing };
+    };
+    if standing.granted == said.granted {
+        return Verdict::Nothing;
+    }
+    let after = Millis(standing.at.0.saturating_add(1));
+    match (said.granted, said.said_at) {
+        (false, at) => Verdict::Record(at.unwrap_or(now).max(after)),
+        (true, Some(at)) if at > standing.at => Verdict::Record(at),
+        (true, Some(_)) => Verdict::Nothing,
+        (true, None) if source != CRM || standing.source == CRM => Verdict::Record(now.max(after)),
+        (true, None) => Verdict::Overruled,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(granted: bool, at: Option<i64>) -> Statement {
+        Statement { purpose: Purpose::Sms, granted, said_at: at.map(Millis), wording: String::new() }
+    }
+
+    fn standing(granted: bool, source: &str) -> Standing {
+        let (brand, entity) = ("maison".to_owned(), "maison-sa".to_owned());
+        Standing { brand, entity, purpose: Purpose::Sms, granted, at: Millis(100), source: source.to_owned() }
+    }
+
+    #[test]
+    fn a_withdrawal_always_counts_and_comes_after_what_it_withdraws() {
+        assert_eq!(decide(Some(&standing(true, APP)), &said(false, None), CRM, Millis(50)), Verdict::Record(Millis(101)));
+        assert_eq!(decide(Some(&standing(true, APP)), &said(false, Some(500)), CRM, Millis(900)), Verdict::Record(Millis(500)));
+    }
+
+    #[test]
+    fn a_stale_file_does_not_grant_again_what_was_withdrawn_in_the_app() {
+        let withdrawn = standing(false, APP);
+        assert_eq!(decide(Some(&withdrawn), &said(true, None), CRM, Millis(900)), Verdict::Overruled);
+        assert_eq!(decide(Some(&withdrawn), &said(true, Some(99)), CRM, Millis(900)), Verdict::Nothing);
+        assert_eq!(decide(Some(&withdrawn), &said(true, Some(101)), CRM, Millis(900)), Verdict::Record(Millis(101)));
+        assert_eq!(decide(Some(&withdrawn), &said(true, None), APP, Millis(900)), Verdict::Record(Millis(900)));
+        assert_eq!(decide(Some(&standing(false, CRM)), &said(true, None), CRM, Millis(900)), Verdict::Record(Millis(900)));
+    }
+
+    #[test]
+    fn repetition_and_a_no_to_what_was_never_granted_leave_no_record() {
+        assert_eq!(decide(Some(&standing(true, CRM)), &said(true, Some(500)), CRM, Millis(900)), Verdict::Nothing);
+        assert_eq!(decide(None, &said(false, None), CRM, Millis(900)), Verdict::Nothing);
+    }
+}

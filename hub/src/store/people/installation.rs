@@ -1,0 +1,134 @@
+//! Apps on phones: holders of chain keys.
+
+use passage_protocol::{ChainKey, InstallationId, Millis};
+
+use crate::{
+    args,
+    identity::{Keyring, MemberId, keyring::OpenError},
+    store::{Db, Row, StoreError, Tx},
+};
+
+/// An installation without its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installation {
+    /// Its name.
+    pub id: InstallationId,
+    /// Whose phone.
+    pub member: MemberId,
+    /// Whose app.
+    pub brand: String,
+    /// Whose app, legally.
+    pub entity: String,
+    /// Set once the member, a withdrawal or a limit ended it.
+    pub deleted_at: Option<Millis>,
+}
+
+/// Stores a new installation with its chain key sealed.
+pub async fn insert(tx: &mut Tx, keyring: &Keyring, new: &Installation, chain: &ChainKey, at: Millis) -> Result<(), StoreError> {
+    let sealed = keyring.seal(&context(new.id.as_str()), &chain.key);
+    let sql = "INSERT INTO installation (id, member, brand, entity, chain_key, key_day, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    tx.execute(sql, args![new.id.as_str(), new.member.0, new.brand.as_str(), new.entity.as_str(), sealed, chain.day, at]).await?;
+    Ok(())
+}
+
+/// Reads one.
+pub async fn get(tx: &mut Tx, id: &InstallationId) -> Result<Option<Installation>, StoreError> {
+    let sql = "SELECT member, brand, entity, deleted_at FROM installation WHERE id = $1";
+    let Some(row) = tx.fetch_optional(sql, args![id.as_str()]).await? else { return Ok(None) };
+    let (member, deleted_at) = (MemberId(row.int(0)?), row.opt_int(3)?.map(Millis));
+    Ok(Some(Installation { id: id.clone(), member, brand: row.text(1)?, entity: row.text(2)?, deleted_at }))
+}
+
+/// Ends an installation and forgets its key; `false` if it had ended before.
+pub async fn delete(tx: &mut Tx, id: &InstallationId, at: Millis) -> Result<bool, StoreError> {
+    let sql = "UPDATE installation SET deleted_at = $2, chain_key = NULL WHERE id = $1 AND deleted_at IS NULL";
+    Ok(tx.execute(sql, args![id.as_str(), at]).await? == 1)
+}
+
+/// Ends all installations that a member has with a brand and entity.
+pub async fn delete_all(tx: &mut Tx, member: MemberId, brand: &str, entity: &str, at: Millis) -> Result<u64, StoreError> {
+    let sql =
+        "UPDATE installation SET deleted_at = $4, chain_key = NULL WHERE member = $1 AND brand = $2 AND entity = $3 AND deleted_at IS NULL";
+    tx.execute(sql, args![member.0, brand, entity, at]).await
+}
+
+/// Ends the oldest installations of a member so that at most `keep` live ones remain.
+pub async fn keep_newest(tx: &mut Tx, member: MemberId, keep: i64, at: Millis) -> Result<u64, StoreError> {
+    let sql = "UPDATE installation SET deleted_at = $3, chain_key = NULL WHERE deleted_at IS NULL AND id IN \
+               (SELECT id FROM installation WHERE member = $1 AND deleted_at IS NULL ORDER BY created_at DESC, id LIMIT 1000 OFFSET $2)";
+    tx.execute(sql, args![member.0, keep, at]).await
+}
+
+/// Installations that ended since `since`: their tokens may still be valid, so gateways must deny them.
+pub async fn revoked(tx: &mut Tx, since: Millis) -> Result<Vec<InstallationId>, StoreError> {
+    let rows = tx.fetch("SELECT id FROM installation WHERE deleted_at >= $1 ORDER BY id", args![since]).await?;
+    rows.iter().map(|row| row.text(0)?.parse().map_err(|_| StoreError::Corrupt("installation id"))).collect()
+}
+
+/// A live installation and its key, as the resolver holds it.
+#[derive(Debug, Clone)]
+pub struct Keyed {
+    /// Its name.
+    pub id: InstallationId,
+    /// Whose phone.
+    pub member: MemberId,
+    /// The oldest key that the hub still has.
+    pub chain: ChainKey,
+}
+
+/// Live installations of the members that changed after `version`. One that cannot be read is left out with a warning; a key file that is not the
+/// database's is an error, because nobody at all would be found.
+pub async fn changed(tx: &mut Tx, keyring: &Keyring, version: i64) -> Result<Vec<Keyed>, StoreError> {
+    let sql = "SELECT i.id, i.member, i.chain_key, i.key_day FROM installation i JOIN member m ON m.id = i.member \
+               WHERE m.version > $1 AND i.deleted_at IS NULL AND i.chain_key IS NOT NULL";
+    let mut out = Vec::new();
+    for row in tx.fetch(sql, args![version]).await? {
+        match open(keyring, &row) {
+            Ok(keyed) => out.push(keyed),
+            Err(StoreError::Corrupt(what)) if what == DAMAGED => {
+                tracing::warn!("an installation is left out: its stored key is damaged; the app must enrol again");
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(out)
+}
+
+const DAMAGED: &str = "installation key";
+
+fn open(keyring: &Keyring, row: &Row) -> Result<Keyed, StoreError> {
+    let id = row.text(0)?;
+    let key = keyring.open(&context(&id), &row.blob(2)?).map_err(|e| match e {
+        OpenError::OtherKey => StoreError::Corrupt("installation key: the key file is not the one that this database was written with"),
+        OpenError::Damaged => StoreError::Corrupt(DAMAGED),
+    })?;
+    let key = key.try_into().map_err(|_| StoreError::Corrupt(DAMAGED))?;
+    let id = id.parse().map_err(|_| StoreError::Corrupt("installation id"))?;
+    Ok(Keyed { id, member: MemberId(row.int(1)?), chain: ChainKey { day: row.int(3)?, key } })
+}
+
+/// Replaces stored keys of days before `day` by the key of `day`: nobody can go back from it. Returns how many were rolled.
+pub async fn roll_forward(db: &Db, keyring: &Keyring, day: i64) -> Result<u64, StoreError> {
+    let sql = "SELECT id, member, chain_key, key_day FROM installation WHERE key_day < $1 AND chain_key IS NOT NULL ORDER BY id LIMIT 1000";
+    let mut rolled = 0;
+    loop {
+        let mut tx = db.begin().await?;
+        let rows = tx.fetch(sql, args![day]).await?;
+        let before = rolled;
+        for row in &rows {
+            let (id, old) = (row.text(0)?, row.int(3)?);
+            // A key that cannot be read or is far too old serves nobody any more.
+            let sealed = open(keyring, row).ok().and_then(|k| k.chain.for_day(day)).map(|chain| keyring.seal(&context(&id), &chain.key));
+            let update = "UPDATE installation SET chain_key = $2, key_day = $3 WHERE id = $1 AND key_day = $4";
+            rolled += tx.execute(update, args![id, sealed, day, old]).await?;
+        }
+        tx.commit().await?;
+        if rows.len() < 1000 || rolled == before {
+            return Ok(rolled);
+        }
+    }
+}
+
+fn context(id: &str) -> String {
+    format!("installation {id}")
+}
