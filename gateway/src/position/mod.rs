@@ -1,8 +1,22 @@
 //! Positions and reports of the app: OwnTracks over HTTP, and app events.
 
+mod counters;
+mod door;
+mod memory;
+mod owntracks;
+mod places;
+mod server;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use passage_protocol::{InstallationId, Millis, Phase, StoreId, Zone};
+
+pub use self::{
+    counters::{Counters, Fate},
+    server::{Bound, ListenError, MAX_BODY, Server},
+};
 
 /// One position of an installation. It lives and dies in the gateway's memory; Debug output hides it.
 #[derive(Clone, PartialEq)]

@@ -1,0 +1,76 @@
+//! How many reports came in and why some went no further. Numbers only: nothing here can name a person.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $text:literal),* $(,)?) => {
+        /// What became of a request.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Fate {
+            $($(#[$doc])* $name),*
+        }
+
+        impl Fate {
+            /// All of them, in the order of their numbers.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// As it stands in metrics.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text),*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// A position went to the decider and was committed.
+    Fix = "fix",
+    /// An app event went to the decider and was committed.
+    App = "app",
+    /// Wrong, missing, expired or foreign credentials.
+    Denied = "denied",
+    /// Not an OwnTracks object, or a location without time or place.
+    Poison = "poison",
+    /// A kind of message that says nothing about where somebody is.
+    Ignored = "ignored",
+    /// A kind of message that is not known.
+    Unknown = "unknown",
+    /// A transition of a region that is none of ours.
+    UnknownRegion = "unknown-region",
+    /// More than a day ahead of the gateway's clock.
+    Future = "future",
+    /// Too old to belong to any visit that is still amended.
+    Old = "old",
+    /// Far from every store.
+    Far = "far",
+    /// Near a store, more than an hour outside its opening hours.
+    Closed = "closed",
+    /// The same report again.
+    Duplicate = "duplicate",
+    /// A body above the limit.
+    Oversize = "oversize",
+    /// The decider's queue was full, or the commit failed: the app sends it again.
+    Busy = "busy",
+}
+
+/// Counts by fate; shared, never reset.
+#[derive(Debug, Default)]
+pub struct Counters([AtomicU64; Fate::ALL.len()]);
+
+impl Counters {
+    /// How many met this fate.
+    pub fn get(&self, fate: Fate) -> u64 {
+        self.0[fate as usize].load(Ordering::Relaxed)
+    }
+
+    /// All counts with their names.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Fate::ALL.iter().map(|fate| (fate.as_str(), self.get(*fate)))
+    }
+
+    pub(super) fn count(&self, fate: Fate) {
+        self.0[fate as usize].fetch_add(1, Ordering::Relaxed);
+    }
+}

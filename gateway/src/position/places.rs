@@ -1,0 +1,83 @@
+//! Which positions matter: near a store that is open, or about to be, or was just now.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use chrono_tz::Tz;
+use geo::{Distance, Haversine, Point};
+use passage_config::{Site, hours::Hours};
+use passage_protocol::{FenceId, Millis, StoreId, Zone};
+
+use super::Fate;
+
+/// Metres per degree of latitude, rounded down so that the first look lets too much pass rather than too little.
+const METRES_PER_DEGREE: f64 = 110_000.0;
+/// Positions up to this long before opening and after closing matter.
+const AROUND_HOURS: Duration = Duration::from_secs(3600);
+/// Opening hours are looked up once for each stretch of this length.
+const STRETCH_MS: i64 = 300_000;
+
+/// The stores and geofences of the site, for decoding.
+pub(super) struct Places {
+    site: Arc<Site>,
+    stores: Vec<Shop>,
+    far_m: f64,
+}
+
+struct Shop {
+    at: Point<f64>,
+    hours: Arc<Hours>,
+    zone: Tz,
+    /// The last stretch that was looked up, and its answer.
+    known: Mutex<Option<(i64, bool)>>,
+}
+
+impl Places {
+    pub(super) fn new(site: Arc<Site>, far_m: f64) -> Self {
+        let stores = site.stores.values();
+        let stores = stores.map(|s| Shop { at: s.at, hours: Arc::clone(&s.hours), zone: s.timezone, known: Mutex::default() }).collect();
+        Self { stores, site, far_m }
+    }
+
+    /// Whether a position at this time may go on; else why not.
+    pub(super) fn judge(&self, lat: f64, lon: f64, at: Millis) -> Result<(), Fate> {
+        let mut near = self.stores.iter().filter(|s| s.is_within(lat, lon, self.far_m)).peekable();
+        if near.peek().is_none() {
+            return Err(Fate::Far);
+        }
+        if near.any(|s| s.is_lively(at)) { Ok(()) } else { Err(Fate::Closed) }
+    }
+
+    /// The store, or the geofence, that a phone or an app names by its id.
+    pub(super) fn named(&self, name: &str) -> Option<(StoreId, Zone)> {
+        // A leading '-' only tells the phone to wait a moment before it reports.
+        let name = name.trim().trim_start_matches('-').trim();
+        let store = name.parse::<StoreId>().ok().filter(|id| self.site.stores.contains_key(id));
+        if let Some(id) = store {
+            return Some((id, Zone::In));
+        }
+        let fence = self.site.geofences.get(&name.parse::<FenceId>().ok()?)?;
+        Some((fence.store.clone(), Zone::Fence(fence.id.clone())))
+    }
+}
+
+impl Shop {
+    fn is_within(&self, lat: f64, lon: f64, metres: f64) -> bool {
+        (lat - self.at.y()).abs() * METRES_PER_DEGREE <= metres && Haversine.distance(self.at, Point::new(lon, lat)) <= metres
+    }
+
+    /// Open at `at`, an hour before or an hour after; looked up in half hours, in stretches of five minutes.
+    fn is_lively(&self, at: Millis) -> bool {
+        let stretch = at.0.div_euclid(STRETCH_MS);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, answer)) = known.filter(|(of, _)| *of == stretch) {
+            return answer;
+        }
+        let from = Millis(stretch.saturating_mul(STRETCH_MS)) - AROUND_HOURS;
+        let answer = (0..=4).any(|half_hours| self.hours.is_open(from + AROUND_HOURS / 2 * half_hours, self.zone));
+        *known = Some((stretch, answer));
+        answer
+    }
+}
