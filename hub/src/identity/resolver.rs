@@ -76,7 +76,8 @@ impl Resolver {
         let _alone = self.0.refreshing.lock().await;
         let news = self.reload(db).await?;
         let first_day = day_of(window_at(Millis(now.0 - HORIZON_MS)));
-        if self.state().rolled_to < first_day {
+        let rolled_to = self.state().rolled_to;
+        if rolled_to < first_day {
             installation::roll_forward(db, &self.0.keyring, first_day).await?;
         }
         let mut state = self.state();
@@ -92,7 +93,8 @@ impl Resolver {
     /// Reloads the members that changed since the last time; true if there were any.
     async fn reload(&self, db: &Db) -> Result<bool, StoreError> {
         let mut tx = db.begin_read().await?;
-        let (seen, version) = (self.state().version, people::version(&mut tx).await?);
+        let seen = self.state().version;
+        let version = people::version(&mut tx).await?;
         if version == seen {
             return Ok(false);
         }
