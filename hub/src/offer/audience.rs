@@ -55,7 +55,7 @@ struct Looks {
 }
 
 /// The product that she looked at most (then: last) among those that fit `rule` and that she has not bought in the look-back before `at`; `None`
-/// without one. A product that the catalogue does not know is never spoken of.
+/// without one. A product that the catalogue does not know is never spoken of; a line with a negative amount is a return, not a purchase.
 pub fn viewed_not_bought(
     history: &History<'_>,
     rule: &ViewedNotBought,
@@ -65,7 +65,7 @@ pub fn viewed_not_bought(
 ) -> Option<Pick> {
     let recent = |t: Millis| at - rule.within <= t && t <= at;
     let bought: BTreeSet<&str> =
-        history.purchases.iter().filter(|p| recent(p.at)).flat_map(|p| p.lines.iter().map(|(sku, _)| sku.as_str())).collect();
+        history.purchases.iter().filter(|p| recent(p.at)).flat_map(|p| p.lines.iter().filter(|l| l.1 >= 0).map(|l| l.0.as_str())).collect();
     let mut looks: BTreeMap<&str, Looks> = BTreeMap::new();
     for touch in history.touchpoints.iter().filter(|t| recent(t.at) && is_look(t.kind)) {
         let Some(sku) = touch.sku.as_deref() else { continue };

@@ -9,6 +9,7 @@ pub mod trigger;
 pub mod why;
 pub mod work;
 
+mod evaluate;
 mod step;
 
 pub use decide::{Inputs, Verdict, decide};
