@@ -22,11 +22,11 @@ pub(crate) fn read(r: Reader<'_>, id: &str) -> Option<Brand> {
 }
 
 fn entities(f: Field<'_>) -> Option<BTreeMap<String, String>> {
-    let all = f.clone().table()?.all();
+    let all = f.clone().each(|entity| entity.id_of_key().zip(entity.text().map(str::to_owned)))?;
     if all.is_empty() {
         return f.refuse(mistake("P008", "a brand needs at least one entity", "none is listed", "add id = \"legal name\""));
     }
-    all.into_iter().map(|entity| Some((entity.id_of_key()?, entity.text()?.to_owned()))).collect()
+    Some(all.into_iter().collect())
 }
 
 fn namespace(f: Field<'_>) -> Option<Namespace> {

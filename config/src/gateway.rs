@@ -8,7 +8,7 @@ use crate::{
     collect::{Collector, mistake, suggest},
     common,
     model::{GatewayConfig, GeofenceRules, Outbox, PresenceRules, Radio, RadioZone},
-    reader::{Field, Reader},
+    reader::{Field, Reader, whole},
     site,
 };
 
@@ -69,21 +69,20 @@ fn is_known(f: &Field<'_>, id: &StoreId, site: &crate::Site) -> bool {
 }
 
 fn hub_keys(f: Field<'_>) -> Option<Vec<String>> {
-    f.texts()?
-        .iter()
-        .map(|f| {
-            let text = f.text()?;
-            if Pinned::from_base64([text]).is_ok() {
-                return Some(text.to_owned());
-            }
-            f.refuse(mistake(
-                "P047",
-                "this is not the public key of a hub",
-                "not 32 bytes in base64",
-                "copy the key that `passage-hub check` prints",
-            ))
-        })
-        .collect()
+    whole(f.texts()?.iter().map(hub_key).collect())
+}
+
+fn hub_key(f: &Field<'_>) -> Option<String> {
+    let text = f.text()?;
+    if Pinned::from_base64([text]).is_ok() {
+        return Some(text.to_owned());
+    }
+    f.refuse(mistake(
+        "P047",
+        "this is not the public key of a hub",
+        "not 32 bytes in base64",
+        "copy the key that `passage-hub check` prints",
+    ))
 }
 
 fn radio(f: Field<'_>) -> Option<Radio> {

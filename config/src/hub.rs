@@ -105,7 +105,7 @@ fn console(f: Field<'_>) -> Option<SocketAddr> {
 }
 
 fn api_tokens(f: Field<'_>) -> Option<BTreeMap<String, Secret>> {
-    f.table()?.all().into_iter().map(|f| (f.id_of_key(), f.secret())).map(|(name, secret)| Some((name?, secret?))).collect()
+    Some(f.each(|f| f.id_of_key().zip(f.secret()))?.into_iter().collect())
 }
 
 fn sms(f: Field<'_>, clock: &Clock) -> Option<Sms> {

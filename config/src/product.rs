@@ -19,7 +19,15 @@ pub(crate) fn read(file: &Path, out: &Collector) -> BTreeMap<String, Product> {
     }
     let Some(source) = out.read(file) else { return products };
     out.revise("products.csv".into(), &source);
-    let mut csv = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).comment(Some(b'#')).from_reader(source.text.as_bytes());
+    // French spreadsheets part the fields by semicolons.
+    let header = source.text.lines().find(|line| !line.starts_with('#')).unwrap_or("");
+    let delimiter = if header.contains(';') && !header.contains(',') { b';' } else { b',' };
+    let mut csv = csv::ReaderBuilder::new()
+        .delimiter(delimiter)
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .comment(Some(b'#'))
+        .from_reader(source.text.as_bytes());
     let Some(columns) = columns(&mut csv, &source, out) else {
         out.set_incomplete();
         return products;
@@ -77,16 +85,16 @@ fn columns(csv: &mut csv::Reader<&[u8]>, source: &Source, out: &Collector) -> Op
 fn product(record: &csv::StringRecord, columns: [usize; 4], source: &Source, out: &Collector) -> Option<Product> {
     let refuse = |i: usize, what: &str, mend: &str| at(record, columns[i], source, out, mistake("P060", what, "here", mend));
     let field = |i: usize| record.get(columns[i]).unwrap_or("");
+    if record.len() > COLUMNS.len() {
+        refuse(0, "this line has too many fields", "put a field that holds a comma into \"double quotes\"");
+        return None;
+    }
     let mut good = true;
     for (i, column) in COLUMNS.iter().enumerate() {
         if field(i).is_empty() {
             good = false;
             refuse(i, &format!("this article has no {column}"), "fill it in, or take the line out");
         }
-    }
-    if record.len() > COLUMNS.len() {
-        good = false;
-        refuse(0, "this line has too many fields", "put a field that holds a comma into \"double quotes\"");
     }
     let price = cents(field(3));
     if price.is_none() && !field(3).is_empty() {

@@ -28,6 +28,8 @@ pub(crate) struct Field<'a> {
     /// As it is called in messages.
     pub(crate) key: String,
     pub(crate) key_span: Span,
+    /// One of the values of a list.
+    listed: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -44,7 +46,14 @@ impl<'a> Reader<'a> {
     }
 
     fn field(&self, entry: &'a Entry) -> Field<'a> {
-        Field { source: self.source, out: self.out, node: &entry.value, key: entry.key.clone(), key_span: entry.key_span.clone() }
+        Field {
+            source: self.source,
+            out: self.out,
+            node: &entry.value,
+            key: entry.key.clone(),
+            key_span: entry.key_span.clone(),
+            listed: false,
+        }
     }
 
     /// The value of a key that must be there; `example` shows how to write it.
@@ -97,7 +106,7 @@ impl<'a> Reader<'a> {
 impl<'a> Field<'a> {
     /// The root of a file.
     pub(crate) fn root(source: &'a Source, out: &'a Collector, node: &'a Node) -> Self {
-        Field { source, out, node, key: "this file".into(), key_span: node.span.start..node.span.start + 1 }
+        Field { source, out, node, key: "this file".into(), key_span: node.span.start..node.span.start + 1, listed: false }
     }
 
     /// The text of `key`, if the value is a table that has it.
@@ -134,8 +143,15 @@ impl<'a> Field<'a> {
     }
 
     fn wrong_kind<T>(&self, wanted: &str, example: &str) -> Option<T> {
-        let found = self.node.kind.name();
-        self.refuse(mistake("P007", format!("`{}` must be {wanted}", self.key), format!("this is {found}"), format!("write {example}")))
+        let each = if self.listed { "each of " } else { "" };
+        let message = format!("{each}`{}` must be {wanted}", self.key);
+        let label = format!("this is {}", self.node.kind.name());
+        let mend = match (self.listed, self.source.is_toml()) {
+            (true, _) => format!("write {example}"),
+            (false, true) => format!("write {} = {example}", self.key),
+            (false, false) => format!("write \"{}\": {example}", self.key),
+        };
+        self.refuse(mistake("P007", message, label, mend))
     }
 
     /// A table, to be read key by key.
@@ -144,7 +160,7 @@ impl<'a> Field<'a> {
             Kind::Table(entries) => {
                 Some(Reader { source: self.source, out: self.out, place: self.key_span, entries, asked: RefCell::default() })
             }
-            _ => self.wrong_kind("a table", &format!("[{0}] and then its keys, or {0} = {{ .. }}", self.key)),
+            _ => self.wrong_kind("a table", "{ .. }"),
         }
     }
 
@@ -152,12 +168,12 @@ impl<'a> Field<'a> {
     pub(crate) fn list(&self) -> Option<Vec<Field<'a>>> {
         match &self.node.kind {
             Kind::Array(nodes) => Some(nodes.iter().map(|node| self.inner(node)).collect()),
-            _ => self.wrong_kind("a list", &format!("{} = [ .. ]", self.key)),
+            _ => self.wrong_kind("a list", "[ .. ]"),
         }
     }
 
     fn inner(&self, node: &'a Node) -> Field<'a> {
-        Field { source: self.source, out: self.out, node, key: self.key.clone(), key_span: node.span.clone() }
+        Field { source: self.source, out: self.out, node, key: self.key.clone(), key_span: node.span.clone(), listed: true }
     }
 
     /// A text that is not empty, without the blanks around it.
@@ -170,8 +186,13 @@ impl<'a> Field<'a> {
                 "write something, or take the key out",
             )),
             Kind::Text(s) => Some(s.trim()),
-            _ => self.wrong_kind("a text", &format!("{} = \"..\"", self.key)),
+            _ => self.wrong_kind("a text", "\"..\""),
         }
+    }
+
+    /// What `read` makes of every key and value of a table; all are read even when one is wrong.
+    pub(crate) fn each<T>(self, read: impl FnMut(Field<'a>) -> Option<T>) -> Option<Vec<T>> {
+        whole(self.table()?.all().into_iter().map(read).collect())
     }
 
     /// A list of texts.
@@ -185,7 +206,7 @@ impl<'a> Field<'a> {
     pub(crate) fn flag(&self) -> Option<bool> {
         match self.node.kind {
             Kind::Flag(b) => Some(b),
-            _ => self.wrong_kind("true or false", &format!("{} = true", self.key)),
+            _ => self.wrong_kind("true or false", "true"),
         }
     }
 
@@ -194,7 +215,7 @@ impl<'a> Field<'a> {
         match self.node.kind {
             Kind::Integer(n) if (least..=most).contains(&n) => T::try_from(n).ok(),
             Kind::Integer(n) => self.out_of_range(&n.to_string(), &least.to_string(), &most.to_string()),
-            _ => self.wrong_kind("a whole number", &format!("{} = {least}, without quotes", self.key)),
+            _ => self.wrong_kind("a whole number", &format!("{least}, without quotes")),
         }
     }
 
@@ -204,7 +225,7 @@ impl<'a> Field<'a> {
         let n = match self.node.kind {
             Kind::Integer(n) => n as f64,
             Kind::Number(n) => n,
-            _ => return self.wrong_kind("a number", &format!("{} = {least}, without quotes", self.key)),
+            _ => return self.wrong_kind("a number", &format!("{least}, without quotes")),
         };
         if (least..=most).contains(&n) { Some(n) } else { self.out_of_range(&n.to_string(), &least.to_string(), &most.to_string()) }
     }
@@ -230,4 +251,9 @@ impl<'a> Field<'a> {
             }
         }
     }
+}
+
+/// All values if none is missing. It takes a list and not an iterator, because a lazy one would stop reading at the first mistake.
+pub(crate) fn whole<T>(values: Vec<Option<T>>) -> Option<Vec<T>> {
+    values.into_iter().collect()
 }

@@ -166,12 +166,12 @@ fn visit(dir: &Path, out: &Collector) -> VisitRules {
 
 fn fences(dir: &Path, names: &Names, stores: &BTreeMap<StoreId, Store>, out: &Collector) -> Fences {
     let mut fences = Fences::default();
-    for (id, file) in list(&dir.join("geofences"), &["geojson", "json"], out) {
+    for (_, file) in list(&dir.join("geofences"), &["geojson", "json"], out) {
         let Some(source) = out.read(&file) else {
             fences.incomplete = true;
             continue;
         };
-        out.revise(format!("geofences/{id}.geojson"), &source);
+        out.revise(format!("geofences/{}", file.file_name().unwrap_or_default().to_string_lossy()), &source);
         geofence::read(&source, names, stores, &mut fences, out);
     }
     fences

@@ -30,6 +30,11 @@ impl Source {
         Self { file, text, starts }
     }
 
+    /// True for TOML, false for JSON and CSV.
+    pub(crate) fn is_toml(&self) -> bool {
+        self.file.extension().is_some_and(|ending| ending == "toml")
+    }
+
     /// Where `span` begins, and how much of it is on that line. Offsets outside the text or inside a character are moved to the next good place.
     pub(crate) fn locate(&self, span: &Span) -> Place {
         let start = self.boundary(span.start);

@@ -3,7 +3,11 @@
 use geo::{Coord, Intersects, Line, LineString};
 
 use super::shape::position;
-use crate::{collect::mistake, reader::Field, source::Span};
+use crate::{
+    collect::mistake,
+    reader::{self, Field},
+    source::Span,
+};
 
 /// Crossings are looked for pair by pair.
 const MAX_POSITIONS: usize = 2000;
@@ -19,8 +23,7 @@ pub(super) fn read(f: &Field<'_>) -> Option<LineString<f64>> {
         let message = format!("this ring has {} positions; at most {MAX_POSITIONS} are read", list.len());
         return f.refuse(mistake("P052", message, "too fine", "simplify the shape in the map tool"));
     }
-    let positions: Vec<_> = list.iter().map(|p| Some((position(p)?, p.node.span.clone()))).collect();
-    let positions = positions.into_iter().collect::<Option<Vec<_>>>()?;
+    let positions = reader::whole(list.iter().map(|p| Some((position(p)?, p.node.span.clone()))).collect())?;
     let (Some(first), Some(last)) = (positions.first(), positions.last()) else {
         return f.refuse(mistake("P053", "this ring is empty", "no area", "draw the shape again"));
     };

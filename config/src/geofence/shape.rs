@@ -3,7 +3,12 @@
 use geo::{Centroid, Contains, Coord, MultiPolygon, Point, Polygon, Validation, orient::Direction};
 
 use super::{Properties, metres, ring};
-use crate::{collect::mistake, model::Shape, reader::Field, tree::Kind};
+use crate::{
+    collect::mistake,
+    model::Shape,
+    reader::{self, Field},
+    tree::Kind,
+};
 
 /// Farther from its store, a geofence is in the wrong place.
 const FAR_M: f64 = 5000.0;
@@ -20,8 +25,8 @@ pub(super) fn read(f: Field<'_>, said: &Properties, store: Option<Point<f64>>) -
         Geometry::Point => circle(&f, &whole, said),
         Geometry::Polygon => area(&f, vec![polygon(&f)?]),
         Geometry::MultiPolygon => {
-            let polygons: Vec<_> = f.list()?.iter().map(polygon).collect();
-            area(&f, polygons.into_iter().collect::<Option<_>>()?)
+            let polygons = reader::whole(f.list()?.iter().map(polygon).collect())?;
+            area(&f, polygons)
         }
     });
     r.done();
@@ -107,8 +112,7 @@ fn polygon(f: &Field<'_>) -> Option<Polygon<f64>> {
         let label = format!("{} rings", list.len());
         return f.refuse(mistake("P058", "a polygon has an outer ring and perhaps some holes", label, "draw the shape again"));
     }
-    let rings: Vec<_> = list.iter().map(ring::read).collect();
-    let mut rings = rings.into_iter().collect::<Option<Vec<_>>>()?.into_iter();
+    let mut rings = reader::whole(list.iter().map(ring::read).collect())?.into_iter();
     Some(Polygon::new(rings.next()?, rings.collect()))
 }
 

@@ -16,10 +16,23 @@ pub(crate) fn read(source: &Source, out: &Collector) -> Option<Node> {
             out.set_incomplete();
             let span = e.span().unwrap_or(0..1);
             let what = e.message().lines().next().unwrap_or("something is wrong here").to_owned();
+            mask_secret(source, &span, out);
             let mend = "write key = value, with texts in \"double quotes\"";
             out.at(source, &span, mistake("P003", "this is not TOML, so nothing in this file could be read", what, mend));
             None
         }
+    }
+}
+
+/// A secret that makes the file unreadable, say because it lacks its quotes, must not be shown either.
+fn mask_secret(source: &Source, span: &Span, out: &Collector) {
+    let before = source.text.get(..span.start).unwrap_or("");
+    let start = before.rfind('\n').map_or(0, |n| n + 1);
+    let line = source.text[start..].lines().next().unwrap_or("");
+    let header = before.lines().rev().find(|l| l.starts_with('[')).unwrap_or("");
+    let hot = |text: &str| ["password", "token", "secret", "@"].iter().any(|word| text.to_lowercase().contains(word));
+    if let Some((_, value)) = line.split_once('=').filter(|_| hot(line) || hot(header)) {
+        out.mask(value.trim());
     }
 }
 
