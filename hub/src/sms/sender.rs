@@ -10,6 +10,7 @@ use passage_config::model::HubConfig;
 use passage_protocol::{Clock, HubId, Millis};
 use tokio::{
     sync::{Notify, watch},
+    task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -142,7 +143,8 @@ impl Sender {
     }
 
     async fn send_until(&self, stop: &CancellationToken) {
-        let mut out = FuturesUnordered::new();
+        // Tasks of their own: a send that holds the one writer of SQLite must not wait for this loop, which may wait for the writer.
+        let mut out = JoinSet::new();
         let mut poll = interval(POLL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut swept: Option<Instant> = None;
@@ -154,17 +156,18 @@ impl Sender {
             let room = self.provider.window().saturating_sub(out.len());
             if room > 0 && self.provider.is_up() {
                 for message in self.logged(self.claim(room).await) {
-                    out.push(self.send(message));
+                    let sender = self.clone();
+                    out.spawn(async move { sender.send(message).await });
                 }
             }
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = self.wake.notified() => {}
-                Some(()) = out.next() => {}
+                Some(_) = out.join_next() => {}
                 _ = poll.tick() => {}
             }
         }
-        while out.next().await.is_some() {}
+        while out.join_next().await.is_some() {}
     }
 
     async fn listen_until(&self, unlink: &CancellationToken) {
