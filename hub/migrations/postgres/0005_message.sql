@@ -31,7 +31,7 @@ CREATE TABLE message (
     sent_at     BIGINT,
     settled_at  BIGINT
 );
-CREATE INDEX message_open ON message (state, planned_at) WHERE state IN ('planned', 'claimed', 'writing', 'accepted', 'unknown');
+CREATE INDEX message_state ON message (state, planned_at);
 CREATE INDEX message_member ON message (member, planned_at);
 CREATE INDEX message_destination ON message (destination, planned_at);
 

@@ -1,6 +1,6 @@
 //! The last look before the bytes leave: may this message still go to this member? Pure.
 
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
 use passage_config::model::HubConfig;
 use passage_protocol::Millis;
@@ -10,7 +10,6 @@ use crate::{
     sms::{MessageState, PastMessage, state::Step},
     store::message::Claimed,
 };
-use std::str::FromStr;
 
 words! {
     /// Why a planned message does not leave.

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use phonenumber::Mode;
-
-use crate::identity::{IdentifierKind, Key, Keyring};
+use crate::identity::{IdentifierKind, Key, Keyring, normalise::canonical};
 
 /// A phone number in E.164 form. `Debug` and `Display` show `+33 6 ** ** ** 21`; only [`Msisdn::expose`] gives the whole number.
 #[derive(Clone, PartialEq, Eq)]
@@ -17,17 +15,11 @@ impl Msisdn {
     /// Reads a number as people or networks write it. `region` (for example `FR`) is used for numbers without a country code; a number of digits only
     /// that is no number of that region is read as international without its `+`, as SMPP peers write it. `None` when it is no possible number.
     pub fn parse(text: &str, region: &str) -> Option<Self> {
-        let text = text.trim();
-        let region = region.parse::<phonenumber::country::Id>().ok();
-        let parsed = if text.starts_with('+') {
-            phonenumber::parse(None, text).ok()
-        } else {
-            // `33612345621` is also a possible national number for the parser, so validity decides.
-            let national = phonenumber::parse(region, text).ok().filter(phonenumber::is_valid);
-            national.or_else(|| phonenumber::parse(None, format!("+{text}")).ok())
-        };
-        let number = parsed.filter(phonenumber::is_valid)?;
-        Some(Self { e164: number.format().mode(Mode::E164).to_string(), country: number.country().code() })
+        let digits = text.bytes().all(|b| b.is_ascii_digit());
+        let national = canonical(IdentifierKind::Phone, text, region).ok();
+        let e164 = national.or_else(|| digits.then(|| canonical(IdentifierKind::Phone, &format!("+{text}"), region).ok()).flatten())?;
+        let country = phonenumber::parse(None, &e164).ok()?.country().code();
+        Some(Self { e164, country })
     }
 
     /// The whole number. Never for a log.
