@@ -46,13 +46,16 @@ impl Words {
                 }
             }
             (_, Some(stay)) => {
+                stay.alive = stay.alive.max(now);
                 if stay.extend(event.at, marks) {
                     out.push(stay.change(who, Phase::Dwell, event.at, late));
                 }
             }
             (_, None) if word.left.is_some_and(|left| event.at <= left) => {}
             (_, empty) => {
-                let stay = Stay::begin(event.store.clone(), event.zone.clone(), Signal::App, event.at);
+                let mut stay = Stay::begin(event.store.clone(), event.zone.clone(), Signal::App, event.at);
+                // Silence counts from hearing: the word that ends the stay may be next in the same queue.
+                stay.alive = now.max(event.at);
                 out.push(stay.change(who, Phase::Enter, event.at, late));
                 *empty = Some(stay);
             }

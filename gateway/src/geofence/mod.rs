@@ -87,7 +87,7 @@ impl std::fmt::Debug for Geofences {
 
 impl Geofences {
     /// A machine that knows nobody yet. `dwell_marks` are reported as they are passed, by evidence.
-    pub fn new(site: &Site, rules: GeofenceRules, dwell_marks: &[Duration]) -> Self {
+    pub fn new(site: &Site, rules: GeofenceRules, dwell_marks: Vec<Duration>) -> Self {
         Self {
             world: World::new(site, rules, dwell_marks),
             people: HashMap::new(),
@@ -100,7 +100,7 @@ impl Geofences {
     }
 
     /// The same people with other fences and rules. Stays in fences that are no longer drawn end by silence.
-    pub fn reload(&mut self, site: &Site, rules: GeofenceRules, dwell_marks: &[Duration]) {
+    pub fn reload(&mut self, site: &Site, rules: GeofenceRules, dwell_marks: Vec<Duration>) {
         self.world = World::new(site, rules, dwell_marks);
         self.due.clear();
         for (id, person) in &mut self.people {

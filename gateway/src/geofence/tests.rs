@@ -51,7 +51,7 @@ impl Walk {
 
     fn with(fences: &[(&str, FenceKind, f64)]) -> Self {
         let marks: Vec<Duration> = [120, 300, 600, 1200].map(Duration::from_secs).into();
-        Self { machine: Geofences::new(&site(fences), GeofenceRules::default(), &marks), out: Vec::new() }
+        Self { machine: Geofences::new(&site(fences), GeofenceRules::default(), marks), out: Vec::new() }
     }
 
     /// Seen outside before, so that an enter is one.
@@ -429,6 +429,25 @@ fn an_app_that_falls_silent_has_left_at_its_last_word() {
 }
 
 #[test]
+fn words_that_come_late_and_together_still_make_one_stay() {
+    let mut walk = Walk::new();
+    walk.word(9000, Phase::Enter, 0);
+    walk.word(9001, Phase::Exit, 1500);
+    assert_eq!(walk.told(), ["enter 0 late", "exit 1500 late"]);
+}
+
+#[test]
+fn other_fences_can_be_drawn_while_people_are_inside() {
+    let mut walk = Walk::known();
+    walk.live(0, 0.0, 10.0);
+    let wider = site(&[("lyon-shop", FenceKind::Store, 400.0), ("lyon-near", FenceKind::Nearby, 600.0)]);
+    walk.machine.reload(&wider, GeofenceRules::default(), vec![Duration::from_secs(60)]);
+    walk.live(130, 250.0, 10.0);
+    let zones: Vec<String> = walk.out.iter().map(|c| format!("{:?} {} {}", c.phase, c.zone, c.initial)).collect();
+    assert_eq!(zones, ["Enter lyon-shop false", "Dwell lyon-shop false", "Enter lyon-near false"]);
+}
+
+#[test]
 fn an_enter_that_its_own_exit_has_overtaken_begins_no_stay() {
     let mut walk = Walk::new();
     walk.word(600, Phase::Exit, 500);
@@ -546,6 +565,27 @@ proptest! {
         let mut cut = Walk::new();
         play(&mut cut, &steps, |walk, i| if cuts[i] { walk.restart(&[("lyon-shop", FenceKind::Store, 100.0)]) });
         prop_assert_eq!(whole.out, cut.out);
+    }
+
+    #[test]
+    fn the_order_of_arrival_does_not_change_the_belief(steps in proptest::collection::vec((5_i64..40, 0_i64..100, -250.0..250.0_f64, 3.0..100.0_f64), 1..60)) {
+        let mut now = 0;
+        let mut fixes = std::collections::BTreeMap::new();
+        let mut mixed = Walk::new();
+        for (wait, delay, north, accuracy) in steps {
+            now += wait;
+            // Slow by its own word, so that the speed gate has no opinion of the neighbours in time.
+            let slow = Fix { speed_kmh: Some(2.0), ..fix(now - delay, north, accuracy) };
+            if let std::collections::btree_map::Entry::Vacant(free) = fixes.entry(slow.at) {
+                mixed.machine.fix(free.insert(slow), t(now), &mut mixed.out);
+            }
+        }
+        let mut sorted = Walk::new();
+        for fix in fixes.values() {
+            sorted.machine.fix(fix, fix.at, &mut sorted.out);
+        }
+        let inside = |walk: &Walk| walk.machine.people.get(&who()).map(|p| p.track.state.stays.values().map(|s| s.last).collect::<Vec<_>>());
+        prop_assert_eq!(inside(&mixed), inside(&sorted));
     }
 
     #[test]

@@ -51,10 +51,10 @@ pub(super) struct Observed {
 }
 
 impl World {
-    pub(super) fn new(site: &Site, rules: GeofenceRules, marks: &[Duration]) -> Self {
+    pub(super) fn new(site: &Site, rules: GeofenceRules, marks: Vec<Duration>) -> Self {
         let fences: Vec<Fence> = site.geofences.values().map(|g| Fence::new(g, rules.max_accuracy_m)).collect();
         let by_id = fences.iter().enumerate().map(|(i, f)| (f.id.clone(), i)).collect();
-        let mut marks: Vec<i64> = marks.iter().map(|m| millis(*m)).collect();
+        let mut marks: Vec<i64> = marks.into_iter().map(millis).collect();
         marks.sort_unstable();
         Self { grid: Grid::new(&fences), by_id, fences, rules, marks }
     }

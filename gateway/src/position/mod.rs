@@ -45,7 +45,8 @@ impl fmt::Debug for Fix {
 }
 
 /// The app's own word that it is in, or has left, a store or a geofence: it was woken by the shop's beacon or by a region of the phone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Debug output hides whose.
+#[derive(Clone, PartialEq, Eq)]
 pub struct AppEvent {
     /// Whose app.
     pub installation: InstallationId,
@@ -57,4 +58,10 @@ pub struct AppEvent {
     pub phase: Phase,
     /// When.
     pub at: Millis,
+}
+
+impl fmt::Debug for AppEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AppEvent {{ store: {}, zone: {}, phase: {:?}, at: {}, .. }}", self.store, self.zone, self.phase, self.at)
+    }
 }
