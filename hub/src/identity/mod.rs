@@ -1,7 +1,9 @@
 //! Who it was: members, their consents, their keyed identifiers, and the ids that their phones show.
 
 pub mod consent;
+pub mod crm;
 pub mod graph;
+pub mod import;
 pub mod keyring;
 pub mod member;
 pub mod normalise;

@@ -1,12 +1,17 @@
 //! Touchpoints and till tickets. The member is found through the keys that are hers at the moment of reading.
 
+use std::collections::HashSet;
+
 use passage_protocol::Millis;
 
 use crate::{
     args,
     identity::{IdentifierKind, Key, MemberId},
     store::{Row, StoreError, Tx},
-    touchpoint::{Purchase, TouchKind, Touchpoint},
+    touchpoint::{
+        Purchase, TouchKind, Touchpoint,
+        till::{TillLine, TillVerdict},
+    },
 };
 
 /// Touchpoints since `since` of all keys that belong to the member now, by time, then id. Empty unless she grants `match` to some brand and entity;
@@ -54,4 +59,36 @@ fn touchpoint(row: &Row, c: usize) -> Result<Touchpoint, StoreError> {
         identifier_kind: row.text(c + 7)?.parse::<IdentifierKind>().map_err(|()| StoreError::Corrupt("kind of identifier"))?,
         identifier: Key(row.bytes32(c + 8)?),
     })
+}
+
+/// Stores touchpoints whose id is new. The answer says for each whether it was; of two with one id in `touches` the first is.
+pub async fn insert(tx: &mut Tx, touches: &[Touchpoint], received_at: Millis) -> Result<Vec<bool>, StoreError> {
+    let head = "INSERT INTO touchpoint (id, at, kind, campaign, channel, sku, size, identifier_kind, identifier, received_at)";
+    let mut seen = HashSet::new();
+    let fresh: Vec<&Touchpoint> = touches.iter().filter(|t| seen.insert(t.id.as_str())).collect();
+    let values = |t: &&Touchpoint| {
+        let (campaign, channel, sku, size) = (t.campaign.clone(), t.channel.clone(), t.sku.clone(), t.size.clone());
+        args![&t.id, t.at, t.kind.word(), campaign, channel, sku, size, t.identifier_kind.word(), &t.identifier.0, received_at]
+    };
+    let rows = tx.insert_many(head, fresh.iter().map(values).collect(), "ON CONFLICT DO NOTHING RETURNING id").await?;
+    let mut stored = rows.iter().map(|row| row.text(0)).collect::<Result<HashSet<String>, _>>()?;
+    Ok(touches.iter().map(|t| stored.remove(&t.id)).collect())
+}
+
+/// Stores one line of a till ticket, and the ticket with its first line.
+pub async fn insert_till_line(tx: &mut Tx, line: &TillLine, received_at: Millis) -> Result<TillVerdict, StoreError> {
+    let (store, ticket) = (line.store.as_str(), line.ticket.as_str());
+    let (kind, key) = line.identifier.map(|(kind, key)| (kind.word(), key.0.to_vec())).unzip();
+    let ticket_sql = "INSERT INTO purchase (store, ticket, at, identifier_kind, identifier, received_at) VALUES ($1, $2, $3, $4, $5, $6) \
+                      ON CONFLICT DO NOTHING";
+    if tx.execute(ticket_sql, args![store, ticket, line.at, kind, key.clone(), received_at]).await? == 0 {
+        let known = tx.fetch_optional("SELECT at, identifier FROM purchase WHERE store = $1 AND ticket = $2", args![store, ticket]).await?;
+        let row = known.ok_or(StoreError::Corrupt("ticket"))?;
+        if row.millis(0)? != line.at || row.opt_blob(1)? != key {
+            return Ok(TillVerdict::OtherTicket);
+        }
+    }
+    let line_sql = "INSERT INTO purchase_line (store, ticket, line, sku, cents) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
+    let stored = tx.execute(line_sql, args![store, ticket, line.line, line.sku.as_str(), line.cents]).await? == 1;
+    Ok(if stored { TillVerdict::Stored } else { TillVerdict::Known })
 }

@@ -1,5 +1,10 @@
 //! Contacts with the brand, and what was bought. Both keep their raw identifier in keyed form; the person is resolved when they are read.
 
+pub mod import;
+pub mod row;
+pub mod table;
+pub mod till;
+
 use std::str::FromStr;
 
 use passage_protocol::{Millis, StoreId};

@@ -1,0 +1,157 @@
+//! What one line of a CRM file says. Pure: keys and statements come out, nothing is stored.
+
+use chrono::{DateTime, NaiveDate};
+use passage_config::Site;
+use passage_protocol::Millis;
+
+use crate::{
+    identity::{Destination, IdentifierKind, Key, Keyring, Purpose, consent::Statement, normalise::canonical, phone},
+    touchpoint::table::Line,
+};
+
+/// The columns that a CRM file may have, besides one for each purpose.
+pub const COLUMNS: [&str; 7] = ["crm_id", "email", "phone", "loyalty_card", "beacon", "brand", "entity"];
+/// Those that it must have.
+pub const NEEDED: [&str; 3] = ["crm_id", "brand", "entity"];
+
+/// A line that can be used.
+#[derive(Debug)]
+pub struct CrmRow {
+    /// The strongest key.
+    pub crm_id: Key,
+    /// To whom she spoke.
+    pub brand: String,
+    /// To which legal controller.
+    pub entity: String,
+    /// Keys that are always kept with a member.
+    pub keys: Vec<(IdentifierKind, Key)>,
+    /// Keys that are kept only with `match`.
+    pub match_keys: Vec<(IdentifierKind, Key)>,
+    /// Where SMS go: `Some(None)` says that the CRM has no number, `None` that the file does not tell or cannot be read.
+    pub destination: Option<Option<Destination>>,
+    /// What she said; purposes with a blank cell are not in it.
+    pub said: Vec<Statement>,
+    /// Parts that could not be used; the rest stands.
+    pub faults: Vec<String>,
+}
+
+/// Reads a line. `Err` says why nothing of it can be used.
+pub fn read(line: &Line<'_>, site: &Site, keyring: &Keyring, region: &str, now: Millis) -> Result<CrmRow, String> {
+    let (brand, entity) = (line.get("brand").unwrap_or_default(), line.get("entity").unwrap_or_default());
+    if !site.brands.get(brand).is_some_and(|b| b.entities.contains_key(entity)) {
+        return Err("brand and entity are not in the configuration".to_owned());
+    }
+    let crm_id = canonical(IdentifierKind::CrmId, line.get("crm_id").unwrap_or_default(), region).map_err(|e| format!("crm_id: {e}"))?;
+    let mut row = CrmRow {
+        crm_id: keyring.identifier(IdentifierKind::CrmId, &crm_id),
+        brand: brand.to_owned(),
+        entity: entity.to_owned(),
+        keys: Vec::new(),
+        match_keys: Vec::new(),
+        destination: None,
+        said: Vec::new(),
+        faults: Vec::new(),
+    };
+    row.read_keys(line, keyring, region);
+    row.read_consents(line, now);
+    Ok(row)
+}
+
+impl CrmRow {
+    fn read_keys(&mut self, line: &Line<'_>, keyring: &Keyring, region: &str) {
+        use IdentifierKind::{Beacon, Email, LoyaltyCard, Phone};
+        for kind in [LoyaltyCard, Beacon, Email, Phone] {
+            let Some(raw) = line.get(kind.word()) else { continue };
+            match canonical(kind, raw, region) {
+                Err(e) => self.faults.push(format!("{} left out: {e}", kind.word())),
+                Ok(form) => {
+                    let key = keyring.identifier(kind, &form);
+                    match kind {
+                        Email | Phone => self.match_keys.push((kind, key)),
+                        _ => self.keys.push((kind, key)),
+                    }
+                    if kind == Phone {
+                        self.read_destination(&form, key, keyring);
+                    }
+                }
+            }
+        }
+        if line.has("phone") && line.get("phone").is_none() {
+            self.destination = Some(None);
+        }
+    }
+
+    fn read_destination(&mut self, e164: &str, key: Key, keyring: &Keyring) {
+        if phone::may_receive_sms(e164) {
+            self.destination = Some(Some(Destination { key, sealed: keyring.seal("phone", e164.as_bytes()) }));
+        } else {
+            self.destination = Some(None);
+        }
+    }
+
+    fn read_consents(&mut self, line: &Line<'_>, now: Millis) {
+        for purpose in Purpose::ALL {
+            let Some(cell) = line.get(purpose.word()) else { continue };
+            match statement(*purpose, cell, now) {
+                Ok(said) => self.said.push(said),
+                Err(reason) => self.faults.push(format!("{} left as it was: {reason}", purpose.word())),
+            }
+        }
+    }
+
+    /// True if the line grants something for which members are kept at all.
+    pub fn grants_a_reason_to_keep(&self) -> bool {
+        self.said.iter().any(|s| s.granted && matches!(s.purpose, Purpose::Presence | Purpose::Match))
+    }
+}
+
+/// `yes`, `no`, the date of the grant, or for SMS `existing-customer`.
+fn statement(purpose: Purpose, cell: &str, now: Millis) -> Result<Statement, &'static str> {
+    let lower = cell.to_lowercase();
+    let said = |granted, said_at, wording: &str| Ok(Statement { purpose, granted, said_at, wording: wording.to_owned() });
+    match lower.as_str() {
+        "yes" | "oui" | "y" | "o" | "1" | "true" | "vrai" => said(true, None, CRM_WORDING),
+        "no" | "non" | "n" | "0" | "false" | "faux" => said(false, None, CRM_WORDING),
+        "existing-customer" if purpose == Purpose::Sms => said(true, None, "existing-customer"),
+        _ => match date(cell) {
+            Some(at) if at <= now => said(true, Some(at), CRM_WORDING),
+            Some(_) => Err("the date lies in the future"),
+            None => Err("write yes, no, or the date of the consent such as 2026-05-31"),
+        },
+    }
+}
+
+/// What stands on record when only the CRM knows the text.
+const CRM_WORDING: &str = "as recorded in the CRM";
+
+/// `2026-05-31`, `31/05/2026`, or a time with its offset. A day alone means its first instant in UTC.
+fn date(text: &str) -> Option<Millis> {
+    let midnight = |d: NaiveDate| Some(Millis(d.and_hms_opt(0, 0, 0)?.and_utc().timestamp_millis()));
+    ["%Y-%m-%d", "%d/%m/%Y"]
+        .iter()
+        .find_map(|form| NaiveDate::parse_from_str(text, form).ok())
+        .filter(|d| *d > NaiveDate::from_ymd_opt(1990, 1, 1).unwrap_or_default())
+        .and_then(midnight)
+        .or_else(|| DateTime::parse_from_rfc3339(text).ok().map(|d| Millis(d.timestamp_millis())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Millis = Millis(1_795_176_000_000);
+
+    #[test]
+    fn consents_are_read_in_every_way_that_crm_systems_write_them() {
+        let read = |cell| statement(Purpose::Sms, cell, NOW).map(|s| (s.granted, s.said_at));
+        assert_eq!(read("Oui"), Ok((true, None)));
+        assert_eq!(read("NO"), Ok((false, None)));
+        assert_eq!(read("2026-05-31"), Ok((true, Some(Millis(1_780_185_600_000)))));
+        assert_eq!(read("31/05/2026"), read("2026-05-31"));
+        assert_eq!(read("2026-05-31T02:00:00+02:00"), read("2026-05-31"));
+        assert_eq!(read("existing-customer"), Ok((true, None)));
+        assert!(statement(Purpose::Match, "existing-customer", NOW).is_err());
+        assert_eq!(read("2027-01-01"), Err("the date lies in the future"));
+        assert!(read("maybe").is_err() && read("31/02/2026").is_err() && read("0001-01-01").is_err());
+    }
+}
