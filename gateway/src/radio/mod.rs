@@ -6,8 +6,12 @@ use async_trait::async_trait;
 use passage_protocol::Millis;
 
 pub mod channel;
+pub mod paced;
+pub mod replay;
 
 pub use channel::ChannelSource;
+pub use paced::Paced;
+pub use replay::{Capture, Replay};
 
 /// One radio advertisement. It lives and dies in memory; Debug output hides everything that could name a stranger.
 #[derive(Clone, PartialEq, Eq)]
@@ -68,7 +72,7 @@ pub enum RadioError {
     /// The capture ends in the middle of a record; everything before was played.
     #[error("the capture ends in the middle of record {number}, which starts at byte {offset}; everything before it was played")]
     Truncated {
-        /// Counted from 1; 0 is the file header.
+        /// Counted from 1.
         number: u64,
         /// Where it starts in the file.
         offset: u64,
