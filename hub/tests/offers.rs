@@ -297,7 +297,18 @@ async fn without_presence_nothing_at_all_is_written_about_a_member() {
         hub.event(COAT, "in", "enter", friday(15, 0), friday(15, 0)).await;
         hub.work_at(friday(15, 0)).await;
         assert!(hub.visits(COAT).await.is_empty() && hub.decisions(COAT).await.is_empty());
+        assert_eq!(hub.count("SELECT COUNT(*) FROM event").await, 0, "an event that was resolved before she withdrew is deleted");
         assert!(hub.told().is_empty());
+
+        // Withdrawn in the middle of a visit: nothing is added to it, and it closes.
+        hub.event(OTHER, "in", "enter", friday(15, 0), friday(15, 0)).await;
+        hub.work_at(friday(15, 0)).await;
+        hub.withdraw(OTHER, "presence").await;
+        hub.event(OTHER, "in", "dwell", friday(15, 0), friday(15, 5)).await;
+        hub.work_at(friday(15, 5)).await;
+        hub.work_at(friday(15, 30)).await;
+        let visit = hub.visits(OTHER).await.remove(0);
+        assert_eq!((visit.dwell_ms, visit.open), (0, false));
     })
     .await;
 }
@@ -380,6 +391,23 @@ async fn two_workers_on_one_database_do_everything_once() {
         hub.work_at(friday(15, 2)).await;
         assert_eq!(hub.count("SELECT COUNT(*) FROM visit").await, 60);
         assert_eq!(hub.count("SELECT COUNT(*) FROM message WHERE offer = 'welcome'").await, 60);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn visits_and_refused_decisions_go_at_the_end_of_their_retention() {
+    both(async |db| {
+        let mut hub = Hub::new(&db, |_| ()).await;
+        hub.event(COAT, "in", "enter", friday(15, 0), friday(15, 0)).await;
+        hub.work_at(friday(15, 0)).await;
+        hub.event(OTHER, "in", "enter", friday(16, 0), friday(16, 0)).await;
+        hub.work_at(friday(16, 0)).await;
+        let mut tx = db.begin().await.unwrap();
+        let late = friday(20, 0);
+        assert_eq!(store::visit::purge(&mut tx, late).await.unwrap(), 1, "an open visit stays");
+        assert_eq!(store::decision::purge(&mut tx, friday(15, 30), Millis(0)).await.unwrap(), 1);
+        assert_eq!(store::decision::purge(&mut tx, late, late).await.unwrap(), 3);
     })
     .await;
 }

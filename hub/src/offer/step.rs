@@ -35,6 +35,7 @@ pub(super) struct Step<'a> {
 #[derive(Default)]
 struct InStore {
     evidence: Vec<Evidence>,
+    events: Vec<String>,
     due: Vec<(Todo, Stay)>,
 }
 
@@ -78,7 +79,9 @@ impl Step<'_> {
                     }
                     work::done(tx, todo).await?;
                     let evidence = self.evidence(&event);
-                    stores.entry(event.store).or_default().evidence.push(evidence);
+                    let here = stores.entry(event.store).or_default();
+                    here.evidence.push(evidence);
+                    here.events.push(event.id);
                 }
                 TodoKind::Visit => {
                     let id = todo.reference.parse().map_err(|_| StoreError::Corrupt("visit id"))?;
@@ -130,6 +133,9 @@ impl Step<'_> {
         let profile = profile.filter(|p| p.consents.allow(Purpose::Presence));
         if profile.is_none() {
             work.evidence.clear();
+            for event in &work.events {
+                ingest::forget_resolved(tx, event).await?;
+            }
         }
         let changes = self.visits(tx, member, store, work).await?;
         let Some(profile) = profile else { return Ok(()) };

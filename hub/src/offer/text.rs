@@ -1,7 +1,9 @@
 //! The words of an SMS: strict rendering, transliteration, length.
 
-use minijinja::{Environment, UndefinedBehavior, Value, context};
-use passage_config::{Brand, Offer, Store};
+use passage_config::{
+    Brand, Offer, Store,
+    template::{self, TextProduct, TextValues},
+};
 
 use crate::{
     offer::audience::Pick,
@@ -24,33 +26,16 @@ pub enum TextError {
     },
 }
 
-/// Renders the offer's text for one member in one store. An unknown variable is an error, never an empty place.
+/// Renders the offer's text for one member in one store. Something that is not known is an error, never an empty place.
 pub fn render(offer: &Offer, brand: &Brand, store: &Store, pick: Option<&Pick>) -> Result<String, TextError> {
-    let mut env = Environment::new();
-    env.set_undefined_behavior(UndefinedBehavior::Strict);
-    let values = context! {
-        brand => &brand.name,
-        stop => format!("STOP au {}", brand.sender.stop_number),
-        store => context! { name => &store.name },
-        product => pick.map_or(Value::UNDEFINED, product),
-    };
-    let rendered = env.render_str(&offer.text, values).map_err(|e| TextError::Incomplete(e.to_string()))?;
-    let text = if offer.transliterate { transliterate(rendered.trim()) } else { rendered.trim().to_owned() };
+    let (stop, price) = (brand.sender.stop_text(), pick.map(|p| p.product.price_text()).unwrap_or_default());
+    let product = pick.map(|p| TextProduct { name: &p.product.name, size: p.size.as_deref(), price: &price });
+    let values = TextValues { store: &store.name, brand: &brand.name, stop: &stop, product };
+    let rendered = template::render(&offer.text, &values).map_err(TextError::Incomplete)?;
+    let text = if offer.transliterate { transliterate(&rendered) } else { rendered };
     let parts = segment(&text).count();
     if parts > u16::from(offer.max_parts) {
         return Err(TextError::TooLong { parts, max: offer.max_parts });
     }
     Ok(text)
-}
-
-fn product(pick: &Pick) -> Value {
-    // A size that nobody looked at stays undefined, so that a text which needs one is refused.
-    let size = pick.size.as_ref().map_or(Value::UNDEFINED, Value::from);
-    context! { name => &pick.product.name, size => size, price => euros(pick.product.price_cents) }
-}
-
-/// `199 €`, `49,90 €`.
-pub fn euros(cents: i64) -> String {
-    let (whole, rest) = (cents / 100, (cents % 100).abs());
-    if rest == 0 { format!("{whole} €") } else { format!("{whole},{rest:02} €") }
 }

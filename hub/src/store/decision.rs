@@ -78,3 +78,8 @@ pub async fn summary(db: &Db, from: Millis, to: Millis) -> Result<Vec<(String, O
     };
     db.fetch(sql, args![from, to]).await?.iter().map(read).collect()
 }
+
+/// Deletes refused decisions from before `refused` and all from before `all`, at the end of their retention; returns how many.
+pub async fn purge(tx: &mut Tx, refused: Millis, all: Millis) -> Result<u64, StoreError> {
+    tx.execute("DELETE FROM decision WHERE (result <> 'send' AND at < $1) OR at < $2", args![refused, all]).await
+}

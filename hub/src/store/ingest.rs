@@ -227,6 +227,12 @@ pub(crate) async fn forget(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Deletes an event of a member who does not consent to presence any more.
+pub(crate) async fn forget_resolved(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
+    tx.execute("DELETE FROM event WHERE id = $1", args![id]).await?;
+    Ok(())
+}
+
 /// Deletes unresolved events and quarantined payloads received at `until` or before; returns how many.
 pub(crate) async fn purge(tx: &mut Tx, until: Millis) -> Result<u64, StoreError> {
     let events = tx.execute("DELETE FROM event WHERE member IS NULL AND received_at <= $1", args![until]).await?;

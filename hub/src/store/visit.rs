@@ -122,3 +122,8 @@ pub async fn labels_summary(db: &Db, from: Millis, to: Millis) -> Result<Vec<(La
     let read = |row: &Row| Ok((row.text(0)?.parse().map_err(|()| StoreError::Corrupt("visit label"))?, row.int(1)?, row.int(2)?));
     db.fetch(sql, args![from, to]).await?.iter().map(read).collect()
 }
+
+/// Deletes visits that ended before `before`, at the end of their retention; returns how many.
+pub async fn purge(tx: &mut Tx, before: Millis) -> Result<u64, StoreError> {
+    tx.execute("DELETE FROM visit WHERE is_open = 0 AND seen_to < $1", args![before]).await
+}
