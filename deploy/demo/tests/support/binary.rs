@@ -1,0 +1,69 @@
+//! The real binaries as processes of their own.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+
+/// The path of a binary of the workspace. `CARGO_BIN_EXE_*` exists only inside its own package, so it is found beside this test's own folder.
+pub fn path(name: &str) -> PathBuf {
+    let here = std::env::current_exe().unwrap();
+    let file = here.parent().and_then(Path::parent).unwrap().join(name);
+    assert!(file.is_file(), "{} is missing: build it first with `cargo build --workspace --bins` (deploy/test does)", file.display());
+    file
+}
+
+/// Runs a command to its end.
+pub fn run(name: &str, arguments: &[&str]) -> Output {
+    Command::new(path(name)).args(arguments).output().unwrap()
+}
+
+/// A binary that runs in the background; its words go to a file. Dropping it kills it.
+pub struct Process {
+    child: Child,
+    pub log: PathBuf,
+}
+
+impl Process {
+    pub fn start(name: &str, arguments: &[&str], log: &Path) -> Self {
+        let out = File::options().create(true).append(true).open(log).unwrap();
+        let child = Command::new(path(name))
+            .args(arguments)
+            .env("RUST_LOG", "debug,sqlx=info,hyper=info")
+            .stdin(Stdio::null())
+            .stdout(out.try_clone().unwrap())
+            .stderr(out)
+            .spawn()
+            .unwrap();
+        Self { child, log: log.to_owned() }
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// SIGTERM, then waits; the exit must be clean.
+    pub fn stop(&mut self) {
+        let killed = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(killed.success());
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "a process that was asked to stop ended with {status}; its log:\n{}", self.words());
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    pub fn words(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
