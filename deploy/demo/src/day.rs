@@ -170,3 +170,16 @@ fn instant(text: &str) -> Result<Millis> {
     let at = chrono::DateTime::parse_from_rfc3339(text).map_err(|_| anyhow!("'{text}' is not a time like 2026-11-20T09:05:00+01:00"))?;
     Ok(Millis(at.timestamp_millis()))
 }
+
+/// The small cast that the story is about, by CRM id.
+pub const CAST: [(&str, &str); 9] = [
+    ("C-00001", "the coat"),
+    ("C-00002", "passes by"),
+    ("C-00003", "iPhone"),
+    ("C-00004", "no sms consent"),
+    ("C-00006", "held out"),
+    ("C-00007", "daily cap"),
+    ("C-00008", "after hours"),
+    ("C-00009", "not exposed"),
+    ("C-00010", "only in front"),
+];

@@ -1,0 +1,286 @@
+//! The wiring of the demo: one broker, one hub, and the gateways of `config/demo`, all in this process.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use passage_config::{GatewayConfig, HubConfig, Mqtt, Radio, Site, load_gateway, load_hub};
+use passage_gateway::{
+    pipeline::{Gateway, GatewayHandle, Input},
+    radio::{Advert, Heard},
+};
+use passage_hub::{
+    identity::{IdentifierKind, Keyring, MemberId},
+    notice::Notice,
+    pipeline::Hub,
+    sms::{Msisdn, Sandbox},
+    store::Db,
+};
+use passage_protocol::{Clock, GatewayId, StoreId};
+use tempfile::TempDir;
+use tokio::sync::{broadcast, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::{broker::Broker, phones::Phones};
+
+/// The demo's secret is public, so that member codes and the hold-out are the same on every run. A real hub makes its own.
+const SECRET: [u8; 32] = *b"the demo has no secret to keep:)";
+/// How often the files of the configuration are looked at, in machine time.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Everything that runs.
+#[derive(Debug)]
+pub struct System {
+    folder: TempDir,
+    files: PathBuf,
+    broker: Broker,
+    hub: Hub,
+    keyring: Keyring,
+    sandbox: Sandbox,
+    gateways: Vec<GatewayHandle>,
+    by_store: BTreeMap<StoreId, usize>,
+    positions: SocketAddr,
+    stop: CancellationToken,
+    looked: Instant,
+    newest: SystemTime,
+}
+
+impl System {
+    /// Starts broker, hub and gateways on the files in `files`, with their data in a temporary folder.
+    pub async fn start(files: &Path, clock: Clock, listen: bool) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let broker = Broker::start(folder.path()).await?;
+        let stop = CancellationToken::new();
+        let keyring = Keyring::from_secret(&SECRET);
+        let sandbox = Sandbox::default();
+        let config = hub_config(files, folder.path(), broker.port, &clock)?;
+        let db = Db::open(&config.database).await?;
+        let hub = Hub::start(config, db, keyring.clone(), Arc::new(sandbox.clone()), stop.clone()).await?;
+        let mut system = Self {
+            files: files.to_owned(),
+            newest: newest_change(files),
+            broker,
+            hub,
+            keyring,
+            sandbox,
+            gateways: Vec::new(),
+            by_store: BTreeMap::new(),
+            positions: SocketAddr::from(([127, 0, 0, 1], 0)),
+            stop,
+            looked: Instant::now(),
+            folder,
+        };
+        system.start_gateways(&clock, listen).await?;
+        Ok(system)
+    }
+
+    async fn start_gateways(&mut self, clock: &Clock, listen: bool) -> Result<()> {
+        let mut found: Vec<PathBuf> = std::fs::read_dir(&self.files)?.filter_map(|e| e.ok().map(|e| e.path())).filter(|p| is_gateway_file(p)).collect();
+        found.sort();
+        for file in found {
+            let mut config = load_gateway(&file).map_err(|e| anyhow!("{e}"))?;
+            self.adapt(&mut config, clock, listen);
+            let store = config.store.clone();
+            let handle = Gateway::start(config, None, self.stop.clone()).await.with_context(|| format!("{} does not start", file.display()))?;
+            if let Some(address) = handle.position_addr {
+                self.positions = address;
+            }
+            if let Some(store) = store {
+                self.by_store.insert(store, self.gateways.len());
+            }
+            self.gateways.push(handle);
+        }
+        if self.positions.port() == 0 {
+            bail!("no gateway file in {} has `position_listen`", self.files.display());
+        }
+        Ok(())
+    }
+
+    /// The demo's own broker, folder, key and clock instead of those in the file.
+    fn adapt(&self, config: &mut GatewayConfig, clock: &Clock, listen: bool) {
+        config.data = self.folder.path().join(config.id.as_str());
+        config.mqtt = mqtt(self.broker.port);
+        config.hub_keys.clone_from(&self.hub.public_keys);
+        config.clock = clock.clone();
+        config.outbox.commit_within = Duration::from_millis(1);
+        let first_shop = config.store.is_some() && self.by_store.is_empty();
+        config.radio = if listen && first_shop { Radio::Ble } else { Radio::None };
+        if let (true, Some(address)) = (listen, &mut config.position_listen) {
+            *address = SocketAddr::from(([0, 0, 0, 0], 8083));
+        }
+    }
+
+    /// The hub.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// What the files say now.
+    pub fn site(&self) -> Arc<Site> {
+        self.hub.config.borrow().site.clone()
+    }
+
+    /// Where the API answers.
+    pub fn api(&self) -> SocketAddr {
+        self.hub.api
+    }
+
+    /// Where the console answers.
+    pub fn console(&self) -> SocketAddr {
+        self.hub.console
+    }
+
+    /// Where positions go.
+    pub fn positions(&self) -> SocketAddr {
+        self.positions
+    }
+
+    /// Which broker it is.
+    pub fn broker_name(&self) -> &'static str {
+        self.broker.name
+    }
+
+    /// The token of the app and the site.
+    pub fn app_token(&self) -> Result<String> {
+        let config = self.hub.config.borrow();
+        config.api_tokens.values().next().map(|t| t.0.clone()).context("hub.toml names no api_tokens; the demo's app needs one")
+    }
+
+    /// What the hub tells from now on.
+    pub fn listen(&self) -> broadcast::Receiver<Notice> {
+        self.hub.notices.listen()
+    }
+
+    /// An advert reaches the shop's gateway.
+    pub async fn hear(&self, store: &StoreId, advert: Advert) -> Result<()> {
+        if let Some(gateway) = self.by_store.get(store).and_then(|i| self.gateways.get(*i)) {
+            gateway.inputs.send(Input::Heard(Heard { advert, position: None })).await.map_err(|_| anyhow!("a gateway stopped"))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until everything that was caused so far is done: decided, committed, published, stored, acked, worked on, sent.
+    pub async fn settle(&self, patience: Duration) -> Result<()> {
+        for gateway in &self.gateways {
+            let (done, is_done) = oneshot::channel();
+            gateway.inputs.send(Input::Advance(done)).await.map_err(|_| anyhow!("a gateway stopped"))?;
+            is_done.await.context("a gateway stopped")?;
+        }
+        let end = Instant::now() + patience;
+        loop {
+            if self.outboxes_are_empty().await && self.hub.is_quiet().await? {
+                return Ok(());
+            }
+            if Instant::now() > end {
+                bail!("the system did not come to rest within {patience:?}; the log says why (RUST_LOG=info)");
+            }
+            self.hub.wake();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    async fn outboxes_are_empty(&self) -> bool {
+        for gateway in &self.gateways {
+            if !gateway.settled().await {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// How many events each gateway has made.
+    pub async fn events_sent(&self) -> Result<Vec<(GatewayId, u64)>> {
+        Ok(self.gateways.iter().map(|g| (g.id.clone(), g.events_made())).collect())
+    }
+
+    /// Somebody answers an SMS.
+    pub async fn reply(&self, phone: &str, text: &str) -> Result<()> {
+        let config = self.hub.config.borrow().clone();
+        let from = Msisdn::parse(phone, &config.phone_region).context("members.csv has a number that is none")?;
+        let to = config.site.brands.values().next().map(|b| b.sender.stop_number.clone()).unwrap_or_default();
+        if self.sandbox.reply(from, &to, text).await { Ok(()) } else { bail!("the hub did not take a reply") }
+    }
+
+    /// The parts of the cast by member, for the lines.
+    pub fn cast(&self) -> BTreeMap<MemberId, String> {
+        let parts = crate::day::CAST.iter();
+        parts.map(|(crm_id, part)| (self.member(crm_id), (*part).to_owned())).collect()
+    }
+
+    fn member(&self, crm_id: &str) -> MemberId {
+        MemberId::of(&self.keyring.identifier(IdentifierKind::CrmId, crm_id))
+    }
+
+    /// Takes over changed files; a broken one is told and the last good configuration stays.
+    pub fn reload_if_changed(&mut self) {
+        if self.looked.elapsed() < LOOK {
+            return;
+        }
+        self.looked = Instant::now();
+        let newest = newest_change(&self.files);
+        if newest == self.newest {
+            return;
+        }
+        self.newest = newest;
+        let clock = self.hub.config.borrow().clock.clone();
+        match hub_config(&self.files, self.folder.path(), self.broker.port, &clock) {
+            Ok(config) => {
+                self.hub.config.send_replace(Arc::new(config));
+                println!("          the changed files are in force");
+            }
+            Err(e) => println!("{e}\n          the last good configuration stays in force"),
+        }
+    }
+
+    /// Stops everything and removes the temporary folder.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        for gateway in self.gateways {
+            gateway.join().await;
+        }
+        self.hub.join().await;
+    }
+}
+
+fn is_gateway_file(path: &Path) -> bool {
+    path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with("gateway") && n.ends_with(".toml"))
+}
+
+fn mqtt(port: u16) -> Mqtt {
+    Mqtt { host: "127.0.0.1".to_owned(), port, user: None, password: None }
+}
+
+/// `hub.toml` with the demo's own broker, folder, ports and clock.
+fn hub_config(files: &Path, folder: &Path, port: u16, clock: &Clock) -> Result<HubConfig> {
+    let config = load_hub(&files.join("hub.toml")).map_err(|e| anyhow!("{e}"))?;
+    let console = if std::net::TcpListener::bind(config.console).is_ok() { config.console } else { SocketAddr::from(([127, 0, 0, 1], 0)) };
+    Ok(HubConfig {
+        database: format!("sqlite:{}", folder.join("hub.db").display()),
+        key_file: folder.join("hub.key"),
+        mqtt: mqtt(port),
+        api: SocketAddr::from(([127, 0, 0, 1], 0)),
+        console,
+        clock: clock.clone(),
+        sms: passage_config::Sms::Sandbox,
+        // Played time waits for every step, so no step should wait for company.
+        ack_every: Duration::from_millis(2),
+        batch_within: Duration::from_millis(1),
+        ..config
+    })
+}
+
+/// The newest change of any file in the folder and the folders in it.
+fn newest_change(folder: &Path) -> SystemTime {
+    let changed = |p: &Path| p.metadata().and_then(|m| m.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+    let mut newest = changed(folder);
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        newest = newest.max(if path.is_dir() { newest_change(&path) } else { changed(&path) });
+    }
+    newest
+}

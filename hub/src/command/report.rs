@@ -1,0 +1,29 @@
+//! `passage-hub report`.
+
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeZone};
+use chrono_tz::Tz;
+use passage_config::HubConfig;
+use passage_protocol::Millis;
+
+use crate::{
+    report::{Span, summary},
+    store::Db,
+};
+
+/// Prints the report of a day.
+pub async fn report(config: &HubConfig, day: Option<NaiveDate>) -> anyhow::Result<()> {
+    let db = Db::open(&config.database).await?;
+    let zone = config.site.stores.values().next().map_or(chrono_tz::UTC, |s| s.timezone);
+    let day = day.unwrap_or_else(|| today(config, zone));
+    println!("{day} ({zone})\n\n{}", summary(&db, config, span(day, zone)).await?);
+    Ok(())
+}
+
+fn today(config: &HubConfig, zone: Tz) -> NaiveDate {
+    DateTime::from_timestamp_millis(config.clock.now().0).unwrap_or_default().with_timezone(&zone).date_naive()
+}
+
+fn span(day: NaiveDate, zone: Tz) -> Span {
+    let midnight = |day: NaiveDate| zone.from_local_datetime(&day.and_time(NaiveTime::MIN)).earliest().map_or(0, |t| t.timestamp_millis());
+    Span { from: Millis(midnight(day)), to: Millis(midnight(day + Days::new(1))) }
+}
