@@ -1,21 +1,198 @@
 //! Every channel and task of a gateway on one screen.
+//!
+//! ```text
+//! Listener (radio) --\
+//! Server (positions) --> inputs --> Decider --> Outbox --> Writer        one SQLite file
+//! a driver (demo) ---/                            ^  |
+//!                                                 |  v
+//!                                            hub acks, rows
+//!                                                Uplink <----> MQTT broker
+//! ```
+//!
+//! A stop goes the way of the data: sources first, then the decider, then the outbox commits what it has, then the uplink says `offline`.
 
-use tokio::sync::oneshot;
+mod decider;
+mod listener;
+mod sources;
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
+
+use passage_config::GatewayConfig;
+use passage_protocol::{Millis, sign::Pinned};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+pub use decider::{Decider, Machines};
+pub use listener::Listener;
+pub use sources::open as open_source;
 
 use crate::{
-    position::{AppEvent, Fix},
-    radio::Heard,
+    health::Health,
+    outbox::{Outbox, OutboxError},
+    position::{self, AppEvent, Fix},
+    radio::{Heard, RadioError, Source},
+    uplink::Uplink,
 };
 
 /// What the decider takes in. The senders that carry a reply learn that everything decided so far is committed to the outbox.
+///
+/// A driver that steps the clock sends its adverts here itself, as `Heard`, so that an `Advance` behind them comes after them.
 #[derive(Debug)]
 pub enum Input {
     /// An advert from the radio.
     Heard(Heard),
+    /// Everything that the radio heard before this time has been handed over.
+    Quiet(Millis),
     /// A position of an installation; answered after the commit.
     Fix(Fix, oneshot::Sender<()>),
     /// The app's own word; answered after the commit.
     App(AppEvent, oneshot::Sender<()>),
     /// Let time pass up to the clock's now; answered after the commit.
     Advance(oneshot::Sender<()>),
+}
+
+/// Why a gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The outbox.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
+    /// The radio or the capture.
+    #[error(transparent)]
+    Radio(#[from] RadioError),
+    /// The position server.
+    #[error(transparent)]
+    Position(#[from] position::ListenError),
+    /// The pinned keys.
+    #[error("a key in `hub_keys` of gateway.toml is not a public key: {0}. Mend: copy the key that `passage-hub` prints at its start")]
+    HubKeys(#[from] passage_protocol::sign::SignatureError),
+}
+
+/// A gateway.
+#[derive(Debug)]
+pub struct Gateway;
+
+/// A running gateway. Cancelling the token that was given to [`Gateway::start`] stops it; [`GatewayHandle::join`] waits until it has.
+#[derive(Debug)]
+pub struct GatewayHandle {
+    /// Where sources and drivers put what they have.
+    pub inputs: mpsc::Sender<Input>,
+    /// Where positions are taken, if they are.
+    pub position_addr: Option<SocketAddr>,
+    /// Counters and flags.
+    pub health: Arc<Health>,
+    outbox: Outbox,
+    all: JoinHandle<()>,
+}
+
+impl Gateway {
+    /// Opens the outbox, restores what the machines knew, and starts every task. `source` replaces the source that the config names.
+    pub async fn start(
+        config: GatewayConfig,
+        source: Option<Box<dyn Source>>,
+        stop: CancellationToken,
+    ) -> Result<GatewayHandle, StartError> {
+        let hub_keys = Pinned::from_base64(config.hub_keys.iter().map(String::as_str))?;
+        if config.hub_keys.is_empty() {
+            tracing::warn!(
+                "no hub key is pinned: no ack can be believed and nothing is ever deleted from the outbox. Mend: `hub_keys` in gateway.toml"
+            );
+        }
+        let health = Arc::new(Health::default());
+        let (outbox, writer) = Outbox::open(&config.data, &config.outbox, config.clock.clone(), Arc::clone(&health)).await?;
+        health.flag("outbox-was-damaged", outbox.set_aside().is_some());
+
+        let (inputs, inbox) = mpsc::channel(1_024);
+        let machines = Machines::restored(&config, outbox.saved_states().await?);
+        let source = match source {
+            Some(source) => Some(source),
+            None => sources::open(&config, outbox.replay_position()).await?,
+        };
+        let server = match config.position_listen {
+            Some(listen) => Some(
+                position::Server {
+                    listen,
+                    pinned: hub_keys.clone(),
+                    clock: config.clock.clone(),
+                    site: Arc::clone(&config.site),
+                    rules: config.geofence,
+                    inputs: inputs.clone(),
+                    counters: Arc::default(),
+                }
+                .bind()
+                .await?,
+            ),
+            None => None,
+        };
+        let position_addr = server.as_ref().map(position::Bound::local_addr);
+        let decider = Decider { machines, outbox: outbox.clone(), inputs: inbox, clock: config.clock.clone() };
+        let listener =
+            source.map(|source| Listener { source, inputs: inputs.clone(), clock: config.clock.clone(), health: Arc::clone(&health) });
+        let uplink = Uplink {
+            id: config.id.clone(),
+            mqtt: config.mqtt.clone(),
+            hub_keys,
+            outbox: outbox.clone(),
+            clock: config.clock.clone(),
+            health: Arc::clone(&health),
+            boot: hex::encode(rand::random::<[u8; 8]>()),
+            started: Instant::now(),
+        };
+
+        let after_decider = CancellationToken::new();
+        let writer = tokio::spawn(writer.run(CancellationToken::new()));
+        let uplink = tokio::spawn(uplink.run(after_decider.clone()));
+        let decider = tokio::spawn(decider.run(stop.clone()));
+        let sources = [listener.map(|l| tokio::spawn(l.run(stop.clone()))), server.map(|s| tokio::spawn(s.run(stop.clone())))];
+        let all = tokio::spawn({
+            let outbox = outbox.clone();
+            async move {
+                let _ = decider.await;
+                for source in sources.into_iter().flatten() {
+                    let _ = source.await;
+                }
+                after_decider.cancel();
+                let _ = uplink.await;
+                outbox.close().await;
+                let _ = writer.await;
+            }
+        });
+        Ok(GatewayHandle { inputs, position_addr, health, outbox, all })
+    }
+}
+
+impl GatewayHandle {
+    /// Lets the machines catch up with the clock and waits until everything decided is committed. False when the gateway has stopped.
+    pub async fn advance(&self) -> bool {
+        let (reply, done) = oneshot::channel();
+        self.inputs.send(Input::Advance(reply)).await.is_ok() && done.await.is_ok()
+    }
+
+    /// True when the outbox is empty: every event so far is stored by a hub.
+    #[expect(clippy::unused_async, reason = "callers wait for it together with the hub's own questions")]
+    pub async fn settled(&self) -> bool {
+        self.outbox.is_empty()
+    }
+
+    /// Events that got a seq since the start.
+    pub fn sent_total(&self) -> u64 {
+        self.health.sent_total.load(Ordering::SeqCst)
+    }
+
+    /// The outbox, to look at.
+    pub fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// Waits until everything has stopped.
+    pub async fn join(self) {
+        let _ = self.all.await;
+    }
 }

@@ -20,6 +20,8 @@ pub struct Health {
     pub forged_acks: AtomicU64,
     /// Acks for another gateway or epoch.
     pub foreign_acks: AtomicU64,
+    /// Broken records and radio faults.
+    pub radio_errors: AtomicU64,
     /// Connections to the broker that came up.
     pub connections: AtomicU64,
     flags: Mutex<BTreeSet<&'static str>>,

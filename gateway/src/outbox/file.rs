@@ -31,6 +31,7 @@ const FILE: &str = "outbox.db";
 pub(super) struct Store {
     pub write: SqlitePool,
     pub read: SqlitePool,
+    /// Given back when the writer ends.
     pub lock: std::sync::Arc<File>,
 }
 

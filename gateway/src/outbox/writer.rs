@@ -321,6 +321,7 @@ impl Writer {
             Err(e) => tracing::warn!("the rest of the seq block could not be given back: {e}; it will be reported as never written"),
         }
         self.store.write.close().await;
+        let _ = self.store.lock.unlock();
     }
 
     fn publish_progress(&self) {

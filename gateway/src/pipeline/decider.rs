@@ -1,0 +1,211 @@
+//! The one task that decides: it owns the machines, and what they say goes to the outbox as one batch with their state.
+
+use std::time::Duration;
+
+use passage_config::GatewayConfig;
+use passage_protocol::{Clock, Millis};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::Input;
+use crate::{
+    beacon::Decoder,
+    geofence::Geofences,
+    outbox::{Batch, Outbox, OutboxError},
+    position::{AppEvent, Fix},
+    presence::Presence,
+    radio::Heard,
+};
+
+/// Strangers' adverts move only the position in the capture; it is written once for so many.
+const LAZY_POSITION: u64 = 256;
+
+/// The machines of one gateway. All of it is pure; time comes in with the calls.
+pub struct Machines {
+    decoder: Decoder,
+    presence: Option<Presence>,
+    geofences: Geofences,
+    replaying: bool,
+    unwritten: u64,
+}
+
+impl std::fmt::Debug for Machines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Machines(..)")
+    }
+}
+
+impl Machines {
+    /// Machines that know nobody.
+    pub fn new(config: &GatewayConfig) -> Self {
+        let marks = config.site.dwell_marks();
+        Self {
+            decoder: Decoder::new(&config.site),
+            presence: config.store.clone().map(|store| Presence::new(store, config.presence, marks.clone())),
+            geofences: Geofences::new(&config.site, config.geofence, marks),
+            replaying: false,
+            unwritten: 0,
+        }
+    }
+
+    /// Machines as they were when the outbox was last written. A state that cannot be read is left out: its subject enters anew.
+    pub fn restored(config: &GatewayConfig, saved: Vec<(String, Vec<u8>, Vec<u8>)>) -> Self {
+        let mut machines = Self::new(config);
+        for (machine, key, value) in saved {
+            let result = match (machine.as_str(), &mut machines.presence) {
+                ("presence", Some(presence)) => presence.restore(&key, &value).map_err(|e| e.to_string()),
+                ("geofence", _) => machines.geofences.restore(&key, &value).map_err(|e| e.to_string()),
+                _ => Ok(()),
+            };
+            if let Err(e) = result {
+                tracing::warn!("{e}");
+            }
+        }
+        machines
+    }
+
+    /// One advert. What is due before it happens first, so that a capture gives the same decisions at any speed.
+    pub fn heard(&mut self, heard: &Heard, batch: &mut Batch) {
+        self.replaying |= heard.position.is_some();
+        if let Some(presence) = &mut self.presence {
+            presence.advance(heard.advert.at, &mut batch.changes);
+            if let Some(sighting) = self.decoder.sighting(&heard.advert) {
+                presence.sight(&sighting, &mut batch.changes);
+            }
+            batch.saved = presence.take_saved(self.replaying);
+        }
+        self.unwritten += 1;
+        if !batch.is_empty() || self.unwritten >= LAZY_POSITION {
+            batch.replay_position = heard.position;
+            self.unwritten = 0;
+        }
+    }
+
+    /// The radio has nothing older than `at` any more.
+    pub fn quiet(&mut self, at: Millis, batch: &mut Batch) {
+        if let Some(presence) = &mut self.presence {
+            presence.advance(at, &mut batch.changes);
+            batch.saved.extend(presence.take_saved(self.replaying));
+        }
+    }
+
+    /// One position. Its sender is told that we have it, and will not send it again: so all of its effect is saved.
+    pub fn fix(&mut self, fix: &Fix, now: Millis, batch: &mut Batch) {
+        self.geofences.fix(fix, now, &mut batch.changes);
+        batch.saved.extend(self.geofences.take_saved(true));
+    }
+
+    /// The app's own word, as [`Machines::fix`].
+    pub fn app(&mut self, event: &AppEvent, now: Millis, batch: &mut Batch) {
+        self.geofences.app(event, now, &mut batch.changes);
+        batch.saved.extend(self.geofences.take_saved(true));
+    }
+
+    /// Everything that a lazy save has left out so far; for an orderly stop.
+    pub fn rest(&mut self, batch: &mut Batch) {
+        batch.saved.extend(self.presence.as_mut().map(|p| p.take_saved(true)).unwrap_or_default());
+        batch.saved.extend(self.geofences.take_saved(true));
+    }
+
+    /// Time passes for the positions.
+    pub fn pass(&mut self, now: Millis, batch: &mut Batch) {
+        self.geofences.advance(now, &mut batch.changes);
+        batch.saved.extend(self.geofences.take_saved(false));
+    }
+}
+
+/// Feeds the machines and hands on what they decide.
+#[derive(Debug)]
+pub struct Decider {
+    /// The machines.
+    pub machines: Machines,
+    /// Where decisions go.
+    pub outbox: Outbox,
+    /// From the radio, the position server, and a driver.
+    pub inputs: mpsc::Receiver<Input>,
+    /// Business time.
+    pub clock: Clock,
+}
+
+impl Decider {
+    /// Decides until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let stepped = matches!(self.clock, Clock::Stepped(_));
+        let mut tick = tokio::time::interval(Duration::from_millis(200));
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        loop {
+            let done = tokio::select! {
+                input = self.inputs.recv() => match input {
+                    Some(input) => self.decide(input, stepped).await,
+                    None => return,
+                },
+                _ = tick.tick(), if !stepped => self.pass().await,
+                () = stop.cancelled() => break,
+            };
+            if done.is_err() {
+                tracing::error!("the outbox has ended; nothing can be decided any more");
+                stop.cancel();
+                return;
+            }
+        }
+        self.finish(stepped).await;
+    }
+
+    /// Decides what was handed in before the stop and saves what a lazy save has left out.
+    async fn finish(mut self, stepped: bool) {
+        self.inputs.close();
+        while let Some(input) = self.inputs.recv().await {
+            if self.decide(input, stepped).await.is_err() {
+                return;
+            }
+        }
+        let mut batch = Batch::default();
+        self.machines.rest(&mut batch);
+        let _ = self.submit(batch, false, None).await;
+    }
+
+    async fn decide(&mut self, input: Input, stepped: bool) -> Result<(), OutboxError> {
+        let now = self.clock.now();
+        let mut batch = Batch::default();
+        let reply = match input {
+            Input::Heard(heard) => {
+                self.machines.heard(&heard, &mut batch);
+                None
+            }
+            Input::Quiet(at) => {
+                self.machines.quiet(at, &mut batch);
+                None
+            }
+            Input::Fix(fix, reply) => {
+                self.machines.fix(&fix, now, &mut batch);
+                Some(reply)
+            }
+            Input::App(event, reply) => {
+                self.machines.app(&event, now, &mut batch);
+                Some(reply)
+            }
+            Input::Advance(reply) => {
+                self.machines.quiet(now, &mut batch);
+                self.machines.pass(now, &mut batch);
+                Some(reply)
+            }
+        };
+        // On a stepped clock the driver waits for every answer: a fuller group would never come.
+        let flush = stepped && reply.is_some();
+        self.submit(batch, flush, reply).await
+    }
+
+    /// A tick of a clock that runs by itself.
+    async fn pass(&mut self) -> Result<(), OutboxError> {
+        let mut batch = Batch::default();
+        self.machines.pass(self.clock.now(), &mut batch);
+        self.submit(batch, false, None).await
+    }
+
+    async fn submit(&self, batch: Batch, flush: bool, reply: Option<oneshot::Sender<()>>) -> Result<(), OutboxError> {
+        if batch.is_empty() && reply.is_none() {
+            return Ok(());
+        }
+        self.outbox.submit(batch, flush, reply).await
+    }
+}
