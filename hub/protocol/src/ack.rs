@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    GatewayId, Seq, SeqRange, VERSION, WireError, check_version,
+    GatewayId, Seq, SeqRange, SeqSet, VERSION, WireError, check_name, check_version,
     sign::{Pinned, SignatureError, Signing},
 };
 
@@ -38,10 +38,11 @@ pub struct Ack {
 
 impl Ack {
     /// A signed ack. With more than 64 missing ranges, `max` is lowered so that the first 64 tell the whole truth.
-    pub fn signed(gateway: GatewayId, epoch: String, max: Seq, mut missing: Vec<SeqRange>, backlog_rate: u32, key: &Signing) -> Self {
+    pub fn signed(gateway: GatewayId, epoch: String, max: Seq, missing: Vec<SeqRange>, backlog_rate: u32, key: &Signing) -> Self {
         let mut top = max;
-        if missing.len() > MAX_MISSING {
-            top = missing[MAX_MISSING].from.saturating_sub(1);
+        let mut missing = SeqSet::from_iter(missing).ranges().to_vec();
+        if let Some(first_left_out) = missing.get(MAX_MISSING) {
+            top = top.min(first_left_out.from.saturating_sub(1));
             missing.truncate(MAX_MISSING);
         }
         let mut ack = Self { v: VERSION, gateway, epoch, max: top, missing, backlog_rate, key: key.key_id(), sig: String::new() };
@@ -56,6 +57,7 @@ impl Ack {
         if ack.missing.len() > MAX_MISSING {
             return Err(WireError::Contract("an ack names at most 64 missing ranges"));
         }
+        check_name(&ack.epoch)?;
         Ok(ack)
     }
 
@@ -72,13 +74,6 @@ impl Ack {
 
     /// The seqs that this ack says are stored, ascending.
     pub fn stored(&self) -> Vec<SeqRange> {
-        let mut next = 1;
-        let mut out = Vec::new();
-        for hole in &self.missing {
-            out.extend(SeqRange::new(next, hole.from.saturating_sub(1).min(self.max)));
-            next = next.max(hole.to.saturating_add(1));
-        }
-        out.extend(SeqRange::new(next, self.max));
-        out
+        self.missing.iter().copied().collect::<SeqSet>().missing_up_to(self.max)
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    FenceId, GatewayId, InstallationId, MAX_EVENTS, Millis, Rid, Seq, SeqRange, StoreId, VERSION, WireError, check_version,
+    FenceId, GatewayId, InstallationId, MAX_EVENTS, Millis, Rid, Seq, SeqRange, StoreId, VERSION, WireError, check_name, check_version,
     rid::StaticBeacon,
 };
 
@@ -169,6 +169,50 @@ fn is_false(b: &bool) -> bool {
     !b
 }
 
+impl Event {
+    /// The rules that need no other knowledge.
+    fn check(&self) -> Result<(), WireError> {
+        if !is_seq(self.seq) {
+            return Err(WireError::Contract("seqs count from 1 and fit 63 bits"));
+        }
+        [self.at, self.first, self.last].into_iter().try_for_each(check_time)?;
+        if self.first > self.last {
+            return Err(WireError::Contract("the first evidence of an event is not after its last"));
+        }
+        self.subject.check()?;
+        match self.strength {
+            // JSON can write numbers that become infinite here and could not be written again.
+            Strength::Position { p, accuracy_m } if !p.is_finite() || !accuracy_m.is_finite() => {
+                Err(WireError::Contract("probability and accuracy are finite"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Subject {
+    fn check(&self) -> Result<(), WireError> {
+        match self {
+            Self::Rid { hint, .. } if *hint > 0x0f => Err(WireError::Contract("a window hint has 4 bits")),
+            Self::Beacon(StaticBeacon::IBeacon { uuid, .. })
+                if uuid.len() != 32 || !uuid.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) =>
+            {
+                Err(WireError::Contract("the UUID of a beacon has 32 lower-case hex digits"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_seq(seq: Seq) -> bool {
+    seq > 0 && i64::try_from(seq).is_ok()
+}
+
+/// Times lie between 1970 and 9999, so that arithmetic and calendars never overflow.
+fn check_time(at: Millis) -> Result<(), WireError> {
+    if (0..=253_402_300_799_999).contains(&at.0) { Ok(()) } else { Err(WireError::Contract("times lie between 1970 and 9999")) }
+}
+
 /// Why seqs will never be delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -230,14 +274,12 @@ impl Envelope {
         if envelope.events.len() > MAX_EVENTS {
             return Err(WireError::Contract("an envelope carries at most 200 events"));
         }
-        if envelope.epoch.is_empty() || envelope.epoch.len() > 40 || envelope.boot.len() > 40 {
-            return Err(WireError::Contract("epoch and boot have 1 to 40 characters"));
-        }
-        if envelope.events.iter().any(|e| e.seq == 0 || i64::try_from(e.seq).is_err()) {
+        check_name(&envelope.epoch)?;
+        check_name(&envelope.boot)?;
+        check_time(envelope.sent_at)?;
+        envelope.events.iter().try_for_each(Event::check)?;
+        if envelope.gone.iter().any(|g| !is_seq(g.range.from) || !is_seq(g.range.to)) {
             return Err(WireError::Contract("seqs count from 1 and fit 63 bits"));
-        }
-        if envelope.events.iter().any(|e| e.first > e.last) {
-            return Err(WireError::Contract("the first evidence of an event is not after its last"));
         }
         Ok(envelope)
     }

@@ -79,3 +79,9 @@ fn locate(e: &serde_json::Error) -> String {
 pub(crate) fn check_version(v: u8) -> Result<(), WireError> {
     if (OLDEST_READ..=VERSION).contains(&v) { Ok(()) } else { Err(WireError::Version(v)) }
 }
+
+/// Checks an epoch or boot id: 1 to 40 visible ASCII characters, so that every database and log can hold it.
+pub(crate) fn check_name(name: &str) -> Result<(), WireError> {
+    let fits = (1..=40).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic());
+    if fits { Ok(()) } else { Err(WireError::Contract("epoch and boot have 1 to 40 visible ASCII characters")) }
+}

@@ -105,7 +105,7 @@ impl ChainKey {
 
     /// The key of a later day, at most `4096` days ahead; `None` for an earlier day.
     pub fn for_day(&self, day: i64) -> Option<Self> {
-        if !(self.day..=self.day + 4096).contains(&day) {
+        if !(self.day..=self.day.saturating_add(4096)).contains(&day) {
             return None;
         }
         let mut key = self.clone();

@@ -28,7 +28,7 @@ impl SeqRange {
 
     /// How many seqs the range holds.
     pub fn count(&self) -> u64 {
-        (self.to - self.from).saturating_add(1)
+        self.to.saturating_sub(self.from).saturating_add(1)
     }
 }
 
@@ -116,11 +116,20 @@ impl SeqSet {
             if r.from > max {
                 break;
             }
-            out.extend(SeqRange::new(next, r.from - 1));
-            next = r.to.saturating_add(1);
+            out.extend(SeqRange::new(next, r.from.saturating_sub(1)));
+            let Some(after) = r.to.checked_add(1) else { return out };
+            next = after;
         }
         out.extend(SeqRange::new(next, max));
         out
+    }
+}
+
+impl FromIterator<SeqRange> for SeqSet {
+    fn from_iter<I: IntoIterator<Item = SeqRange>>(ranges: I) -> Self {
+        let mut set = Self::new();
+        ranges.into_iter().for_each(|range| set.insert(range));
+        set
     }
 }
 

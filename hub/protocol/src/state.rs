@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{GatewayId, HubId, Millis, Seq, VERSION, WireError, check_version};
+use crate::{GatewayId, HubId, Millis, Seq, VERSION, WireError, check_name, check_version};
 
 /// The payload of `passage/v1/gateway/{id}/hello`, published on every connection; a hub answers it with an ack before anything is published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +74,7 @@ macro_rules! wire {
             pub fn from_slice(bytes: &[u8]) -> Result<Self, WireError> {
                 let message: Self = crate::read($what, bytes)?;
                 check_version(message.v)?;
+                message.check()?;
                 Ok(message)
             }
 
@@ -86,9 +87,30 @@ macro_rules! wire {
 }
 wire!(Hello = "hello", GatewayState = "gateway state", HubState = "hub state");
 
+impl GatewayState {
+    fn check(&self) -> Result<(), WireError> {
+        check_name(&self.boot)
+    }
+}
+
+impl HubState {
+    fn check(&self) -> Result<(), WireError> {
+        check_name(&self.boot)
+    }
+}
+
 impl Hello {
     /// A hello of the present version.
     pub fn new(gateway: GatewayId, epoch: String, first: Seq, next: Seq, boot: String) -> Self {
         Self { v: VERSION, gateway, epoch, first, next, boot }
+    }
+
+    fn check(&self) -> Result<(), WireError> {
+        check_name(&self.epoch)?;
+        check_name(&self.boot)?;
+        if self.first == 0 || self.first > self.next || i64::try_from(self.next).is_err() {
+            return Err(WireError::Contract("a hello has 1 <= first <= next, and next fits 63 bits"));
+        }
+        Ok(())
     }
 }

@@ -1,0 +1,162 @@
+//! Every message of version 1 as it stands on the wire, byte for byte. These files stay for ever: a hub reads them as long as it reads version 1.
+
+use passage_protocol::{
+    Ack, Envelope, Event, GatewayState, Gone, GoneReason, Hello, HubState, Millis, Phase, PositionToken, Rid, SeqRange, Signal,
+    StaticBeacon, Strength, Subject, WireError, Zone,
+    sign::{Pinned, Signing},
+    site::{Action, Command, SiteManifest, digest},
+};
+
+const AT: Millis = Millis(1_795_166_400_000);
+const EPOCH: &str = "9f3c21aa00b1c2d3";
+
+fn signing() -> Signing {
+    Signing::from_bytes(&std::array::from_fn(|i| u8::try_from(i).unwrap()))
+}
+
+fn pinned() -> Pinned {
+    Pinned::from_base64([signing().public().as_str()]).unwrap()
+}
+
+/// Reads the golden bytes, expects them to be `value`, and writes them again.
+fn golden<T: PartialEq + std::fmt::Debug>(bytes: &[u8], value: &T, read: fn(&[u8]) -> Result<T, WireError>, write: fn(&T) -> Vec<u8>) {
+    assert_eq!(&read(bytes).unwrap(), value);
+    assert_eq!(String::from_utf8(write(value)).unwrap(), String::from_utf8(bytes.to_vec()).unwrap());
+}
+
+#[test]
+fn the_key_is_the_one_of_the_independent_vectors() {
+    let vector: serde_json::Value = serde_json::from_slice(include_bytes!("vectors/signing.json")).unwrap();
+    assert_eq!(vector["secret"], hex::encode(signing().to_bytes()));
+    assert_eq!(vector["public"], signing().public());
+    assert_eq!(vector["key_id"], signing().key_id());
+}
+
+#[test]
+fn an_ack() {
+    let missing = vec![SeqRange { from: 3, to: 3 }, SeqRange { from: 17, to: 20 }];
+    let ack = Ack::signed("lyon-1".parse().unwrap(), EPOCH.to_owned(), 120, missing, 50, &signing());
+    golden(include_bytes!("golden/v1/ack.json"), &ack, Ack::from_slice, Ack::to_vec);
+    assert_eq!(ack.verify(&pinned()), Ok(()));
+}
+
+#[test]
+fn a_hello() {
+    let hello = Hello::new("lyon-1".parse().unwrap(), EPOCH.to_owned(), 3, 129, "b0071".to_owned());
+    golden(include_bytes!("golden/v1/hello.json"), &hello, Hello::from_slice, Hello::to_vec);
+}
+
+#[test]
+fn a_gateway_state_and_its_last_will() {
+    let state = GatewayState {
+        v: 1,
+        gateway: "lyon-1".parse().unwrap(),
+        boot: "b0071".to_owned(),
+        online: true,
+        at: AT,
+        version: "0.1.0".to_owned(),
+        backlog: 2,
+        oldest_ms: 1500,
+        site_revision: 7,
+        flags: vec!["radio-silent".to_owned()],
+    };
+    golden(include_bytes!("golden/v1/gateway-state.json"), &state, GatewayState::from_slice, GatewayState::to_vec);
+    let will = GatewayState { online: false, backlog: 0, oldest_ms: 0, site_revision: 0, flags: vec![], ..state };
+    golden(include_bytes!("golden/v1/gateway-state-will.json"), &will, GatewayState::from_slice, GatewayState::to_vec);
+}
+
+#[test]
+fn a_hub_state() {
+    let (boot, version) = ("5ca1ab1e".to_owned(), "0.1.0".to_owned());
+    let state = HubState { v: 1, hub: "hub-1".parse().unwrap(), boot, online: true, at: AT, version };
+    golden(include_bytes!("golden/v1/hub-state.json"), &state, HubState::from_slice, HubState::to_vec);
+}
+
+#[test]
+fn a_site_manifest() {
+    let manifest = SiteManifest {
+        v: 1,
+        gateway: "lyon-1".parse().unwrap(),
+        revision: 7,
+        sha256: digest([b"part one ".as_slice(), b"part two"]),
+        parts: 2,
+        rollback: Some(9),
+        key: String::new(),
+        sig: String::new(),
+    }
+    .signed(&signing());
+    golden(include_bytes!("golden/v1/site-manifest.json"), &manifest, SiteManifest::from_slice, SiteManifest::to_vec);
+    assert_eq!(manifest.verify(&pinned()), Ok(()));
+    assert!(SiteManifest { revision: 8, ..manifest }.verify(&pinned()).is_err());
+}
+
+#[test]
+fn a_command() {
+    let command = Command {
+        v: 1,
+        gateway: "lyon-1".parse().unwrap(),
+        id: "0198c0de-0000-7000-8000-000000000001".parse().unwrap(),
+        expires: Millis(AT.0 + 60_000),
+        action: Action::ReportState,
+        key: String::new(),
+        sig: String::new(),
+    }
+    .signed(&signing());
+    golden(include_bytes!("golden/v1/command.json"), &command, Command::from_slice, Command::to_vec);
+    assert_eq!(command.verify(&pinned()), Ok(()));
+    assert!(Command { action: Action::RestartRadio, ..command }.verify(&pinned()).is_err());
+}
+
+#[test]
+fn an_envelope_with_every_kind_of_event() {
+    let event = |seq: u64, zone: &str, subject, signal, phase, mono, since: i64, strength| Event {
+        id: format!("0198c0de-0000-7000-8000-{seq:012x}").parse().unwrap(),
+        seq,
+        store: "lyon".parse().unwrap(),
+        zone: Zone::try_from(zone.to_owned()).unwrap(),
+        subject,
+        signal,
+        phase,
+        at: AT,
+        mono,
+        first: Millis(AT.0 - since),
+        last: AT,
+        strength,
+        initial: seq == 122,
+        late: seq == 123,
+    };
+    let rid = Subject::Rid { rid: Rid([0, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77]), hint: 9 };
+    let uuid = "e2c56db5dffb48d2b060d0f5a71096e0".to_owned();
+    let card = Subject::Beacon(StaticBeacon::IBeacon { uuid, major: 1, minor: 65535 });
+    let app = || Subject::Installation("a1b2c3d4e5f6".parse().unwrap());
+    let mut envelope = Envelope::new("lyon-1".parse().unwrap(), EPOCH.to_owned(), "b0071".to_owned());
+    envelope.sent_at = Millis(AT.0 + 100);
+    envelope.sent_mono = 7100;
+    envelope.events = vec![
+        event(121, "in", rid, Signal::Beacon, Phase::Enter, 5000, 12_000, Strength::Radio { rssi: -68, count: 3 }),
+        event(122, "front", card, Signal::Beacon, Phase::Exit, 185_000, 60_000, Strength::Radio { rssi: -90, count: 41 }),
+        event(123, "lyon-nearby", app(), Signal::Position, Phase::Dwell, 6000, 120_000, Strength::Position { p: 0.875, accuracy_m: 12.5 }),
+        event(124, "in", app(), Signal::App, Phase::Enter, 7000, 0, Strength::App),
+    ];
+    golden(include_bytes!("golden/v1/envelope.json"), &envelope, Envelope::from_slice, Envelope::to_vec);
+}
+
+#[test]
+fn an_envelope_of_gone_records() {
+    let gone = |from, to, reason| Gone { range: SeqRange { from, to }, reason };
+    let mut envelope = Envelope::new("lyon-1".parse().unwrap(), EPOCH.to_owned(), "b0071".to_owned());
+    envelope.sent_at = AT;
+    envelope.synced = false;
+    envelope.gone = vec![gone(1, 2, GoneReason::Evicted), gone(5, 5, GoneReason::AckedBefore), gone(64, 128, GoneReason::NeverWritten)];
+    envelope.sig = Some("reserved".to_owned());
+    golden(include_bytes!("golden/v1/envelope-gone.json"), &envelope, Envelope::from_slice, Envelope::to_vec);
+}
+
+#[test]
+fn a_position_token() {
+    let expires = Millis(AT.0 + 86_400_000);
+    let token = PositionToken { installation: "a1b2c3d4e5f6".parse().unwrap(), expires, purpose: "presence".to_owned() };
+    let text = include_str!("golden/v1/position-token.txt");
+    assert_eq!(token.to_text(&signing()), text);
+    assert_eq!(PositionToken::from_text(text, &pinned(), AT), Ok(token));
+}
