@@ -204,3 +204,51 @@ pub async fn until(what: &str, check: impl AsyncFn() -> bool) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
+
+/// A site with these stores and nothing else.
+pub fn site(stores: &[&str]) -> passage_config::model::Site {
+    let hours = std::sync::Arc::new(passage_config::hours::Hours::parse("Mo-Su 00:00-24:00").unwrap());
+    let store = |id: &&str| {
+        let store = passage_config::model::Store {
+            id: id.parse().unwrap(),
+            name: (*id).to_owned(),
+            brand: "brand".to_owned(),
+            entity: "brand".to_owned(),
+            region: "region".to_owned(),
+            tags: vec![],
+            at: geo::Point::new(4.83, 45.76),
+            timezone: chrono_tz::Europe::Paris,
+            hours: hours.clone(),
+        };
+        (store.id.clone(), store)
+    };
+    passage_config::model::Site { stores: stores.iter().map(store).collect(), ..Default::default() }
+}
+
+/// A hub on this broker with quick acks and small batches.
+pub fn hub_config(id: &str, mqtt: passage_config::model::Mqtt, site: passage_config::model::Site) -> passage_config::HubConfig {
+    use passage_config::{hours::DayWindow, model::Sms};
+    let loopback = "127.0.0.1:0".parse().unwrap();
+    passage_config::HubConfig {
+        id: id.parse().unwrap(),
+        database: String::new(),
+        key_file: "unused".into(),
+        mqtt,
+        api: loopback,
+        console: loopback,
+        clock: passage_protocol::Clock::System,
+        api_tokens: Default::default(),
+        sms: Sms::Sandbox,
+        caps: Default::default(),
+        hard_window: DayWindow::HARD,
+        visit: Default::default(),
+        windows: Default::default(),
+        k: 20,
+        ack_every: Duration::from_millis(50),
+        batch_within: Duration::from_millis(10),
+        backlog_rate: 50,
+        phone_region: "FR".to_owned(),
+        imports: Default::default(),
+        site: std::sync::Arc::new(site),
+    }
+}
