@@ -102,3 +102,75 @@ impl GatewayClock {
         now.0.saturating_sub(age).saturating_sub(event.at.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use passage_protocol::{Phase, Signal, Strength, Subject, Zone};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: Millis = Millis(1_795_166_400_000);
+
+    fn event(at: i64, mono: i64) -> Event {
+        Event {
+            id: uuid::Uuid::nil(),
+            seq: 1,
+            store: "lyon".parse().unwrap(),
+            zone: Zone::In,
+            subject: Subject::Installation("app".parse().unwrap()),
+            signal: Signal::App,
+            phase: Phase::Enter,
+            at: Millis(at),
+            mono,
+            first: Millis(at),
+            last: Millis(at),
+            strength: Strength::App,
+            initial: false,
+            late: false,
+        }
+    }
+
+    fn clock(synced: bool) -> GatewayClock {
+        GatewayClock { synced, sent_at: Millis(70_000), sent_mono: 50_000 }
+    }
+
+    #[test]
+    fn a_synced_gateway_is_believed() {
+        assert_eq!(clock(true).shift(&event(1, 1), NOW), 0);
+    }
+
+    #[test]
+    fn an_unsynced_gateway_is_corrected_by_its_monotonic_time() {
+        // 20 s ago, whatever its wall clock says.
+        let event = event(123, 30_000);
+        assert_eq!(event.at.0 + clock(false).shift(&event, NOW), NOW.0 - 20_000);
+    }
+
+    #[test]
+    fn an_event_of_an_earlier_boot_is_corrected_by_the_age_on_the_wall_clock() {
+        let event = event(10_000, 90_000);
+        assert_eq!(event.at.0 + clock(false).shift(&event, NOW), NOW.0 - 60_000);
+    }
+
+    proptest! {
+        #[test]
+        fn no_number_of_a_gateway_breaks_the_correction(at: i64, mono: i64, sent_at: i64, sent_mono: i64, now: i64, synced: bool) {
+            GatewayClock { synced, sent_at: Millis(sent_at), sent_mono }.shift(&event(at, mono), Millis(now));
+        }
+
+        #[test]
+        fn no_topic_and_no_payload_breaks_the_checks(topic in "(passage/v1/gateway/[a-z]{1,5}/(event|hello|ack)|\\PC{0,30})", payload: Vec<u8>) {
+            prop_assert!(accept(&topic, &payload, NOW, &Site::default()).is_err());
+        }
+    }
+
+    #[test]
+    fn an_unknown_store_puts_only_its_event_aside() {
+        let mut envelope = passage_protocol::Envelope::new("lyon-1".parse().unwrap(), "e".to_owned(), "b".to_owned());
+        envelope.events = vec![event(NOW.0, 0)];
+        let accepted = accept("passage/v1/gateway/lyon-1/event", &envelope.to_vec(), NOW, &Site::default());
+        let Ok(Accepted::Envelope(checked)) = accepted else { panic!("{accepted:?}") };
+        assert!(checked.events[0].refused.is_some_and(|reason| reason.contains("store")));
+    }
+}
