@@ -8,6 +8,7 @@ use passage_protocol::Millis;
 pub mod channel;
 pub mod paced;
 pub mod replay;
+pub mod simulate;
 
 pub use channel::ChannelSource;
 pub use paced::Paced;
