@@ -9,7 +9,7 @@ use std::{
 use passage_protocol::{Event, Gone, GoneReason, Millis, Seq, SeqRange, SeqSet};
 use sqlx::{
     Row as _, Sqlite, SqlitePool, Transaction,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
 use super::{OutboxError, ledger::Ledger};
@@ -80,6 +80,7 @@ async fn open_file(file: &Path, lock: std::sync::Arc<File>) -> Result<Opened, Ou
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
+        .auto_vacuum(SqliteAutoVacuum::Incremental)
         .busy_timeout(Duration::from_secs(5))
         .pragma("wal_autocheckpoint", "1000")
         .pragma("journal_size_limit", "16777216")
@@ -109,6 +110,8 @@ async fn read_all(file: &Path, write: &SqlitePool) -> Result<(Ledger, u64, u64),
         return Err(OutboxError::Corrupt(check));
     }
     sqlx::raw_sql(SCHEMA).execute(write).await.map_err(fail)?;
+    // Gives back what a long outage had filled; while running, free pages are used again.
+    sqlx::raw_sql("PRAGMA incremental_vacuum").execute(write).await.map_err(fail)?;
     sqlx::query("INSERT INTO meta (one, schema, epoch, next, reserved, replay) VALUES (1, ?, ?, 1, 0, 0) ON CONFLICT DO NOTHING")
         .bind(SCHEMA_VERSION)
         .bind(new_epoch())

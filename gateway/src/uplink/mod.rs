@@ -7,6 +7,7 @@
 //! On each connection: subscribe to our acks, our state and the hubs' states; say `online`; say `hello` and wait for the answer; then send, live
 //! events before the backlog. While no hub is online we hold, and try one envelope a minute in case its state is wrong.
 
+mod inbound;
 mod link;
 mod session;
 pub mod window;

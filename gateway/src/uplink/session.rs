@@ -6,19 +6,18 @@ use std::{
     time::Duration,
 };
 
-use passage_protocol::{Ack, Envelope, GatewayState, Gone, Hello, HubId, HubState, MAX_PAYLOAD, Millis, Seq, Topic};
+use passage_protocol::{Ack, Envelope, GatewayState, Gone, Hello, HubId, MAX_PAYLOAD, Millis, Seq, Topic};
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Uplink,
-    link::{Link, LinkEvent, LinkOptions, Outcome, Token},
+    link::{Link, LinkEvent, LinkOptions, Token},
     window::Window,
 };
-use crate::outbox::{AckEffect, Verdict};
 
 /// Most envelopes in flight.
-const WINDOW: usize = 64;
+pub(super) const WINDOW: usize = 64;
 /// A hello without an answer is repeated after this, or after a minute when no hub is online.
 const HELLO_AGAIN: Duration = Duration::from_secs(5);
 /// While no hub is online, one envelope goes out each ...
@@ -27,8 +26,6 @@ const TRIAL: Duration = Duration::from_secs(60);
 const STATE_AGAIN: Duration = Duration::from_secs(30);
 /// With messages in flight, the broker has so long to answer one.
 const SILENT_BROKER: Duration = Duration::from_secs(30);
-/// Facts that are not older than this when a connection opens are live.
-const LIVE: Duration = Duration::from_secs(120);
 /// Room that an envelope needs beside its events.
 const FRAME: usize = 4 * 1024;
 
@@ -43,14 +40,14 @@ pub(super) enum End {
 
 /// What a message in flight carries.
 #[derive(Debug)]
-enum Flying {
+pub(super) enum Flying {
     Envelope { seqs: Vec<Seq>, gone: Vec<Gone> },
     Other,
 }
 
 /// How far the connection is.
 #[derive(Debug)]
-enum Phase {
+pub(super) enum Phase {
     Connecting,
     /// Waiting for the answer to the hello that was last said at this time.
     Hello {
@@ -60,20 +57,21 @@ enum Phase {
     Open(Box<Window>),
 }
 
+/// A connection and what is known and owed on it.
 pub(super) struct Session<'a> {
-    up: &'a Uplink,
-    link: Link,
-    phase: Phase,
-    window: usize,
-    max_packet: usize,
-    hubs: BTreeMap<HubId, bool>,
-    flying: HashMap<Token, Flying>,
-    envelopes_flying: usize,
-    answers: Vec<Gone>,
-    not_before: Duration,
-    last_envelope: Option<Duration>,
-    last_answer: Duration,
-    state_due: Duration,
+    pub(super) up: &'a Uplink,
+    pub(super) link: Link,
+    pub(super) phase: Phase,
+    pub(super) window: usize,
+    pub(super) max_packet: usize,
+    pub(super) hubs: BTreeMap<HubId, bool>,
+    pub(super) flying: HashMap<Token, Flying>,
+    pub(super) envelopes_flying: usize,
+    pub(super) answers: Vec<Gone>,
+    pub(super) not_before: Duration,
+    pub(super) last_envelope: Option<Duration>,
+    pub(super) last_answer: Duration,
+    pub(super) state_due: Duration,
 }
 
 impl<'a> Session<'a> {
@@ -124,133 +122,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    async fn handle(&mut self, event: LinkEvent) {
-        match event {
-            LinkEvent::Connected { window, max_packet } => {
-                self.up.health.connections.fetch_add(1, Ordering::Relaxed);
-                self.window = window.min(WINDOW);
-                self.max_packet = max_packet;
-            }
-            LinkEvent::Subscribed => {
-                tracing::info!("connected to the broker");
-                self.phase = Phase::Hello { said: None };
-                self.state_due = self.up.now();
-            }
-            LinkEvent::Answered(token, outcome) => self.answered(token, outcome),
-            LinkEvent::Message { topic, payload } => match topic.parse() {
-                Ok(Topic::Ack(id)) if id == self.up.id => self.ack(&payload).await,
-                Ok(Topic::HubState(id)) => self.hub_state(id, &payload),
-                Ok(Topic::State(id)) if id == self.up.id => self.own_state(&payload),
-                _ => {}
-            },
-            LinkEvent::Lost(_) => {}
-        }
-    }
-
-    /// The broker's answer: it only tells whether to slow down.
-    fn answered(&mut self, token: Token, outcome: Outcome) {
-        let now = self.up.now();
-        self.last_answer = now;
-        let Some(Flying::Envelope { seqs, gone }) = self.flying.remove(&token) else { return };
-        self.envelopes_flying -= 1;
-        let pause = match outcome {
-            Outcome::Taken => return,
-            Outcome::Nobody => Duration::from_millis(500),
-            Outcome::Refused => {
-                tracing::warn!(
-                    "the broker refuses our events. Mend: allow this gateway to publish to its event topic, or raise the broker's quota"
-                );
-                Duration::from_secs(5)
-            }
-        };
-        self.not_before = now + pause;
-        self.answers.extend(gone);
-        if let Phase::Open(window) = &mut self.phase {
-            window.bounced(&seqs, now);
-        }
-    }
-
-    /// A hub's word. Only a verified one has any effect.
-    async fn ack(&mut self, payload: &[u8]) {
-        let health = &self.up.health;
-        let Ok(ack) = Ack::from_slice(payload) else {
-            health.forged_acks.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!("something that is no ack was published to our ack topic; it is ignored");
-            return;
-        };
-        if let Err(e) = ack.verify(&self.up.hub_keys) {
-            health.forged_acks.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(
-                "an ack was ignored: {e}. Mend: if the hub is yours, put its public key into `hub_keys` of gateway.toml; if not, look who writes to the broker"
-            );
-            return;
-        }
-        if ack.gateway != self.up.id {
-            health.foreign_acks.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        match self.up.outbox.apply(ack).await {
-            Ok(Verdict::Apply(effect)) => self.apply(effect).await,
-            Ok(Verdict::OtherEpoch) => {
-                health.foreign_acks.fetch_add(1, Ordering::Relaxed);
-            }
-            Ok(Verdict::Ahead) => {
-                tracing::warn!(
-                    "the hub knows events of this outbox that it does not hold: it is an old copy. A new epoch begins; nothing is lost"
-                );
-                if let Err(e) = self.up.outbox.new_epoch().await {
-                    tracing::warn!("no new epoch yet: {e}");
-                }
-                self.answers.clear();
-                self.phase = Phase::Hello { said: None };
-            }
-            // The writer is busy with a failing disk, or gone; the hub repeats itself.
-            Err(e) => tracing::debug!("an ack could not be applied: {e}"),
-        }
-    }
-
-    async fn apply(&mut self, effect: AckEffect) {
-        let now = self.up.now();
-        self.up.health.acks.fetch_add(1, Ordering::Relaxed);
-        if let Phase::Hello { .. } = self.phase {
-            let since = self.up.clock.now() - LIVE;
-            let live_from = self.up.outbox.first_since(since).await.ok().flatten();
-            let live_from = live_from.unwrap_or_else(|| self.up.outbox.ledger().next());
-            self.phase = Phase::Open(Box::new(Window::new(live_from, now)));
-        }
-        if let Phase::Open(window) = &mut self.phase {
-            window.set_backlog_rate(effect.backlog_rate);
-            window.stored(&effect.delete);
-            window.missing(&effect.resend, now);
-        }
-        self.answers = effect.answer;
-    }
-
-    /// A hub came or went. When the first one comes, it is asked anew what it has: what was sent meanwhile may have reached nobody.
-    fn hub_state(&mut self, id: HubId, payload: &[u8]) {
-        let before = self.hub_online();
-        match HubState::from_slice(payload) {
-            Ok(state) if state.hub == id => self.hubs.insert(id, state.online),
-            // An empty retained message is how a hub is removed for good.
-            _ => self.hubs.remove(&id),
-        };
-        let after = self.hub_online();
-        if before != after {
-            tracing::info!("{}", if after { "a hub is online" } else { "no hub is online: events are held" });
-        }
-        if after && !before && !matches!(self.phase, Phase::Connecting) {
-            self.phase = Phase::Hello { said: None };
-        }
-    }
-
-    /// A late will, of this run or an earlier one, may say `offline` over our `online`: then we say it again.
-    fn own_state(&mut self, payload: &[u8]) {
-        if !GatewayState::from_slice(payload).is_ok_and(|s| s.online) {
-            self.state_due = self.up.now();
-        }
-    }
-
-    fn hub_online(&self) -> bool {
+    pub(super) fn hub_online(&self) -> bool {
         self.hubs.values().any(|online| *online)
     }
 
