@@ -26,5 +26,3 @@ pub mod store;
 pub mod command;
 
 pub mod notice;
-
-pub mod pipeline;

@@ -141,7 +141,15 @@ impl Hub {
 fn worker(db: &Db, site: Site, clock: &Clock, notices: Notices) -> Worker {
     let (_, config) = watch::channel(Arc::new(config(site)));
     let keyring = Keyring::from_secret(&[5; 32]);
-    Worker { db: db.clone(), keyring, config, clock: clock.clone(), notices, wake: Arc::new(Notify::new()) }
+    Worker {
+        db: db.clone(),
+        keyring,
+        config,
+        clock: clock.clone(),
+        notices,
+        wake: Arc::new(Notify::new()),
+        planned: Arc::new(Notify::new()),
+    }
 }
 
 fn line(what: &What) -> String {

@@ -58,7 +58,9 @@ fn find_mosquitto() -> Option<PathBuf> {
 fn mosquitto(program: &Path, folder: &Path, port: u16) -> Result<Broker> {
     let config = folder.join("mosquitto.conf");
     // Started as root, mosquitto drops to a user that could not read the folder; it keeps nothing there anyway.
-    let text = format!("listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nset_tcp_nodelay true\nmax_inflight_messages 200\nuser root\n");
+    let text = format!(
+        "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nset_tcp_nodelay true\nmax_inflight_messages 200\nuser root\n"
+    );
     fs::write(&config, text)?;
     let child = Command::new(program)
         .arg("-c")

@@ -71,12 +71,10 @@ impl Phones {
             bail!("the hub refused an enrolment with {}: {}", answer.status(), answer.text().await?);
         }
         let enrolled: Enrolled = answer.json().await?;
-        let key = STANDARD.decode(enrolled.rid_key).ok().and_then(|k| <[u8; 32]>::try_from(k).ok()).context("the RID key is not 32 bytes")?;
-        let phone = Phone {
-            installation: enrolled.installation,
-            key: ChainKey { day: enrolled.key_day, key },
-            token: enrolled.position_token,
-        };
+        let key =
+            STANDARD.decode(enrolled.rid_key).ok().and_then(|k| <[u8; 32]>::try_from(k).ok()).context("the RID key is not 32 bytes")?;
+        let phone =
+            Phone { installation: enrolled.installation, key: ChainKey { day: enrolled.key_day, key }, token: enrolled.position_token };
         self.enrolled.insert(person.crm_id.clone(), phone);
         Ok(true)
     }

@@ -69,7 +69,10 @@ impl Day {
                 refused += 1;
             }
         }
-        println!("{}  {refused} apps were refused at enrolment: without consent to presence there is no key, no token and no row", wall(Self::begin()?));
+        println!(
+            "{}  {refused} apps were refused at enrolment: without consent to presence there is no key, no token and no row",
+            wall(Self::begin()?)
+        );
         let mut day = Self { acts: BTreeMap::new(), streets: Streets::new(system.site()), people, end: day::clock_time("21:45:00")? };
         day.script(data, &outings, system, phones)?;
         Ok(day)
@@ -89,7 +92,9 @@ impl Day {
     }
 
     fn outing(&mut self, outing: &Outing, system: &System, phones: &Phones) -> Result<()> {
-        let Some(store) = system.site().stores.get(&outing.store) else { bail!("day.csv names the store {}, which no file describes", outing.store) };
+        let Some(store) = system.site().stores.get(&outing.store) else {
+            bail!("day.csv names the store {}, which no file describes", outing.store)
+        };
         let phone = outing.crm_id.as_deref().and_then(|id| phones.of(id));
         match (outing.how, outing.crm_id.clone()) {
             (How::Android | How::Ios, _) => {

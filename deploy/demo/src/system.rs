@@ -80,13 +80,15 @@ impl System {
     }
 
     async fn start_gateways(&mut self, clock: &Clock, listen: bool) -> Result<()> {
-        let mut found: Vec<PathBuf> = std::fs::read_dir(&self.files)?.filter_map(|e| e.ok().map(|e| e.path())).filter(|p| is_gateway_file(p)).collect();
+        let mut found: Vec<PathBuf> =
+            std::fs::read_dir(&self.files)?.filter_map(|e| e.ok().map(|e| e.path())).filter(|p| is_gateway_file(p)).collect();
         found.sort();
         for file in found {
             let mut config = load_gateway(&file).map_err(|e| anyhow!("{e}"))?;
             self.adapt(&mut config, clock, listen);
             let store = config.store.clone();
-            let handle = Gateway::start(config, None, self.stop.clone()).await.with_context(|| format!("{} does not start", file.display()))?;
+            let handle =
+                Gateway::start(config, None, self.stop.clone()).await.with_context(|| format!("{} does not start", file.display()))?;
             if let Some(address) = handle.position_addr {
                 self.positions = address;
             }

@@ -102,7 +102,7 @@ async fn apply(tx: &mut Tx, row: &CrmRow, version: Version, now: Millis) -> Resu
         Some(member) => member,
         None if !row.grants_a_reason_to_keep() => return Ok(Outcome { became: Became::NotKept, ..outcome }),
         None => {
-            let member = people::create(tx, &row.brand, now, version).await?;
+            let member = people::create(tx, &row.brand, &row.crm_id, now, version).await?;
             tie(tx, member, IdentifierKind::CrmId, row.crm_id, now, &mut outcome).await?;
             member
         }

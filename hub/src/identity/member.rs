@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use crate::identity::Key;
 
-/// A customer who opted in. The number is random and says nothing; people see [`MemberId::code`].
+/// A customer who opted in. The number says nothing without the hub's secret; people see [`MemberId::code`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberId(pub i64);
 
@@ -13,6 +13,13 @@ const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 impl MemberId {
     /// Largest id plus one: ids have 40 bits, which are 8 characters.
     pub const LIMIT: i64 = 1 << 40;
+
+    /// The number that belongs to a keyed `crm_id`.
+    pub fn of(crm_id: &Key) -> Self {
+        let mut bytes = [0; 8];
+        bytes[3..].copy_from_slice(&crm_id.0[..5]);
+        Self(i64::from_be_bytes(bytes).max(1))
+    }
 
     /// The shard of the work table that holds this member's work.
     pub fn shard(self) -> i64 {

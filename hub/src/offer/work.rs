@@ -46,6 +46,8 @@ pub struct Worker {
     pub notices: Notices,
     /// Rung when there is new work.
     pub wake: Arc<Notify>,
+    /// Rings the sender when there may be a new message.
+    pub planned: Arc<Notify>,
 }
 
 impl Worker {
@@ -147,6 +149,9 @@ impl Worker {
     }
 
     fn tell(&self, notices: Vec<Notice>) {
+        if !notices.is_empty() {
+            self.planned.notify_one();
+        }
         notices.into_iter().for_each(|n| self.notices.tell(n));
     }
 }

@@ -52,14 +52,16 @@ pub async fn suppress(tx: &mut Tx, brand: &str, entity: &str, destination: &Key,
     Ok(tx.execute(sql, args![brand, entity, &destination.0, at, reason]).await? == 1)
 }
 
-/// Makes a member under a random number that is still free.
-pub async fn create(tx: &mut Tx, brand: &str, at: Millis, version: Version) -> Result<MemberId, StoreError> {
+/// Makes a member. Her number comes from her keyed `crm_id`, so that a second import after an erasure or on another database puts her into the same
+/// hold-outs; when it is taken, a random one that is free.
+pub async fn create(tx: &mut Tx, brand: &str, crm_id: &Key, at: Millis, version: Version) -> Result<MemberId, StoreError> {
+    let mut member = MemberId::of(crm_id);
     loop {
-        let member = MemberId(rand::random_range(1..MemberId::LIMIT));
         let sql = "INSERT INTO member (id, brand, created_at, version) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
         if tx.execute(sql, args![member.0, brand, at, version]).await? == 1 {
             return Ok(member);
         }
+        member = MemberId(rand::random_range(1..MemberId::LIMIT));
     }
 }
 

@@ -20,7 +20,7 @@ pub struct Rules<'a> {
     /// Dwell marks that are worth a change, ascending.
     pub marks: &'a [Duration],
     /// True if the store is open at a point of business time.
-    pub open: &'a dyn Fn(Millis) -> bool,
+    pub open: &'a (dyn Fn(Millis) -> bool + Sync),
 }
 
 /// Evidence of one member in one store that belongs together. Written as JSON into the row of the visit, because later evidence may still amend it.
