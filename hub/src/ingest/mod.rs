@@ -4,6 +4,7 @@
 //! gives unresolved events to members who turn up later and forgets those that nobody claimed.
 
 mod accept;
+mod batch;
 pub mod keys;
 mod link;
 mod parked;
