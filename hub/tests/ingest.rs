@@ -23,7 +23,7 @@ use rumqttc::v5::{
     AsyncClient, Event as MqttEvent, MqttOptions,
     mqttbytes::{QoS, v5::Packet},
 };
-use support::{Broker, Fresh, both, both_fresh, hub_config, site, until};
+use support::{Broker, both, both_fresh, hub_config, postgres_only, site, until};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -413,52 +413,54 @@ async fn an_unresolved_event_of_somebody_who_says_no_is_deleted_at_once() {
 
 #[tokio::test]
 async fn nothing_is_acked_while_the_database_is_away_and_everything_is_stored_afterwards() {
-    let fresh = Fresh::postgres().await;
-    let broker = Broker::start();
-    let hub = Hub::start("hub-1", &fresh.db, broker.config()).await;
-    let mut gateway = Gateway::start("lyon-1", &broker, &hub).await;
-    gateway.send(vec![event(1)]).await;
-    gateway.ack_up_to(1).await;
+    postgres_only(async |fresh| {
+        let broker = Broker::start();
+        let hub = Hub::start("hub-1", &fresh.db, broker.config()).await;
+        let mut gateway = Gateway::start("lyon-1", &broker, &hub).await;
+        gateway.send(vec![event(1)]).await;
+        gateway.ack_up_to(1).await;
 
-    fresh.allow_connections(false).await;
-    fresh.cut_connections().await;
-    for seq in 2..=20 {
-        gateway.send(vec![event(seq)]).await;
-    }
-    // It says that it cannot commit, so that gateways hold and another hub gets the messages.
-    gateway.wait_hub(false).await;
-    gateway.no_ack().await;
+        fresh.allow_connections(false).await;
+        fresh.cut_connections().await;
+        for seq in 2..=20 {
+            gateway.send(vec![event(seq)]).await;
+        }
+        // It says that it cannot commit, so that gateways hold and another hub gets the messages.
+        gateway.wait_hub(false).await;
+        gateway.no_ack().await;
 
-    fresh.allow_connections(true).await;
-    gateway.wait_hub(true).await;
-    // What was in the hub's hands is stored now; the gateway's outbox repeats the rest.
-    for seq in 2..=20 {
-        gateway.send(vec![event(seq)]).await;
-    }
-    assert_eq!(gateway.ack_up_to(20).await.missing, []);
-    assert_eq!(number(&fresh.db, "SELECT COUNT(*) FROM event").await, 20);
-    hub.stop().await;
-    fresh.gone().await;
+        fresh.allow_connections(true).await;
+        gateway.wait_hub(true).await;
+        // What was in the hub's hands is stored now; the gateway's outbox repeats the rest.
+        for seq in 2..=20 {
+            gateway.send(vec![event(seq)]).await;
+        }
+        assert_eq!(gateway.ack_up_to(20).await.missing, []);
+        assert_eq!(number(&fresh.db, "SELECT COUNT(*) FROM event").await, 20);
+        hub.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn connections_that_are_cut_in_the_middle_lose_nothing() {
-    let fresh = Fresh::postgres().await;
-    let broker = Broker::start();
-    let hub = Hub::start("hub-1", &fresh.db, broker.config()).await;
-    let mut gateway = Gateway::start("lyon-1", &broker, &hub).await;
-    for round in 0..5_u64 {
-        for seq in 1..=40 {
-            gateway.send(vec![event(round * 40 + seq)]).await;
-            if seq == 20 {
-                fresh.cut_connections().await;
+    postgres_only(async |fresh| {
+        let broker = Broker::start();
+        let hub = Hub::start("hub-1", &fresh.db, broker.config()).await;
+        let mut gateway = Gateway::start("lyon-1", &broker, &hub).await;
+        for round in 0..5_u64 {
+            for seq in 1..=40 {
+                gateway.send(vec![event(round * 40 + seq)]).await;
+                if seq == 20 {
+                    fresh.cut_connections().await;
+                }
             }
         }
-    }
-    assert_eq!(gateway.ack_up_to(200).await.missing, []);
-    assert_eq!(number(&fresh.db, "SELECT COUNT(*) FROM event").await, 200);
-    hub.stop().await;
-    fresh.gone().await;
+        assert_eq!(gateway.ack_up_to(200).await.missing, []);
+        assert_eq!(number(&fresh.db, "SELECT COUNT(*) FROM event").await, 200);
+        hub.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -482,26 +484,27 @@ async fn the_hub_comes_back_after_the_broker_was_killed() {
 
 #[tokio::test]
 async fn two_hubs_share_the_messages_and_the_count_is_exact() {
-    let fresh = Fresh::postgres().await;
-    let broker = Broker::start();
-    let second = Db::open(&fresh.url).await.unwrap();
-    let hubs = [Hub::start("hub-1", &fresh.db, broker.config()).await, Hub::start("hub-2", &second, broker.config()).await];
-    assert_eq!(hubs[0].keys.public(), hubs[1].keys.public());
-    let mut gateway = Gateway::start("lyon-1", &broker, &hubs[0]).await;
-    // Every event twice, so that both hubs meet the same keys at the same time.
-    for seq in 1..=150 {
-        gateway.send(vec![event(seq), event(151 - seq)]).await;
-    }
-    until("all are stored", async || number(&fresh.db, "SELECT COUNT(*) FROM event").await == 150).await;
-    assert_eq!(gateway.ack_up_to(150).await.gateway, gateway.id);
-    let account = ingest::missing(&fresh.db).await.unwrap();
-    assert_eq!((account[0].stored, account[0].missing.len(), account[0].forked), (150, 0, false));
-    assert!(reasons(&fresh.db).await.is_empty());
-    for hub in hubs {
-        hub.stop().await;
-    }
-    second.close().await;
-    fresh.gone().await;
+    postgres_only(async |fresh| {
+        let broker = Broker::start();
+        let second = Db::open(&fresh.url).await.unwrap();
+        let hubs = [Hub::start("hub-1", &fresh.db, broker.config()).await, Hub::start("hub-2", &second, broker.config()).await];
+        assert_eq!(hubs[0].keys.public(), hubs[1].keys.public());
+        let mut gateway = Gateway::start("lyon-1", &broker, &hubs[0]).await;
+        // Every event twice, so that both hubs meet the same keys at the same time.
+        for seq in 1..=150 {
+            gateway.send(vec![event(seq), event(151 - seq)]).await;
+        }
+        until("all are stored", async || number(&fresh.db, "SELECT COUNT(*) FROM event").await == 150).await;
+        assert_eq!(gateway.ack_up_to(150).await.gateway, gateway.id);
+        let account = ingest::missing(&fresh.db).await.unwrap();
+        assert_eq!((account[0].stored, account[0].missing.len(), account[0].forked), (150, 0, false));
+        assert!(reasons(&fresh.db).await.is_empty());
+        for hub in hubs {
+            hub.stop().await;
+        }
+        second.close().await;
+    })
+    .await;
 }
 
 #[tokio::test]

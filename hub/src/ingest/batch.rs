@@ -52,61 +52,72 @@ pub(crate) enum Spoil {
     IdTwice,
 }
 
-    /// Writes a batch without the parcels that are `spoiled`; those are put aside.
-    pub(crate) async fn write(tx: &mut Tx, batch: &[Parcel], spoiled: &BTreeMap<usize, Spoil>, resolver: &dyn Resolve, now: Millis) -> Result<Written, StoreError> {
-        put_aside(tx, batch, spoiled, now).await?;
-        let good: Vec<(usize, &Checked)> = good(batch, spoiled);
-        let keys = match keys(&good) {
-            Ok(keys) => keys,
-            Err(spoil) => return Ok(Written::Spoiled(spoil)),
-        };
-        let new = table::insert_keys(tx, &keys).await?;
-        let forks = forks(tx, &good, &keys, &new).await?;
-        if !forks.is_empty() {
-            return Ok(Written::Spoiled(forks));
-        }
-        let mut taken = HashSet::new();
-        let fresh = good.iter().flat_map(|(i, envelope)| envelope.events.iter().map(move |event| (*i, *envelope, event)));
-        let fresh: Vec<_> =
-            fresh.filter(|(_, envelope, checked)| new.contains(&key(envelope, checked)) && taken.insert(checked.event.id)).collect();
-        let written = write_events(tx, &fresh, resolver, now).await?;
-        for (_, envelope) in &good {
-            table::insert_gone(tx, &envelope.gateway, &envelope.epoch, &envelope.gone, now).await?;
-        }
-        Ok(written)
+/// Writes a batch without the parcels that are `spoiled`; those are put aside.
+pub(crate) async fn write(
+    tx: &mut Tx,
+    batch: &[Parcel],
+    spoiled: &BTreeMap<usize, Spoil>,
+    resolver: &dyn Resolve,
+    now: Millis,
+) -> Result<Written, StoreError> {
+    put_aside(tx, batch, spoiled, now).await?;
+    let good: Vec<(usize, &Checked)> = good(batch, spoiled);
+    let keys = match keys(&good) {
+        Ok(keys) => keys,
+        Err(spoil) => return Ok(Written::Spoiled(spoil)),
+    };
+    let new = table::insert_keys(tx, &keys).await?;
+    let forks = forks(tx, &good, &keys, &new).await?;
+    if !forks.is_empty() {
+        return Ok(Written::Spoiled(forks));
     }
+    let mut taken = HashSet::new();
+    let fresh = good.iter().flat_map(|(i, envelope)| envelope.events.iter().map(move |event| (*i, *envelope, event)));
+    let fresh: Vec<_> =
+        fresh.filter(|(_, envelope, checked)| new.contains(&key(envelope, checked)) && taken.insert(checked.event.id)).collect();
+    let written = write_events(tx, &fresh, resolver, now).await?;
+    for (_, envelope) in &good {
+        table::insert_gone(tx, &envelope.gateway, &envelope.epoch, &envelope.gone, now).await?;
+    }
+    Ok(written)
+}
 
-    /// Writes the events that are new, and the work for those of members.
-    async fn write_events(tx: &mut Tx, fresh: &[(usize, &Checked, &CheckedEvent)], resolver: &dyn Resolve, now: Millis) -> Result<Written, StoreError> {
-        let mut rows = Vec::new();
-        let mut owners = Vec::new();
-        let mut refused = Vec::new();
-        for (i, envelope, checked) in fresh {
-            let event = &checked.event;
-            if let Some(reason) = checked.refused {
-                refused.push((&envelope.gateway, reason, event));
-                continue;
-            }
-            let evidence = Millis(event.last.0.saturating_add(checked.shift));
-            let member = match resolver.who(&event.subject, evidence, &event.store) {
-                Who::Member(member) => Some(member),
-                Who::Unknown => None,
-                Who::Refused => continue,
-            };
-            rows.push(NewEvent { gateway: &envelope.gateway, epoch: &envelope.epoch, event, shift: checked.shift, member });
-            owners.push(*i);
+/// Writes the events that are new, and the work for those of members.
+async fn write_events(
+    tx: &mut Tx,
+    fresh: &[(usize, &Checked, &CheckedEvent)],
+    resolver: &dyn Resolve,
+    now: Millis,
+) -> Result<Written, StoreError> {
+    let mut rows = Vec::new();
+    let mut owners = Vec::new();
+    let mut refused = Vec::new();
+    for (i, envelope, checked) in fresh {
+        let event = &checked.event;
+        if let Some(reason) = checked.refused {
+            refused.push((&envelope.gateway, reason, event));
+            continue;
         }
-        let stored = table::insert_events(tx, &rows, now).await?;
-        if stored.len() < rows.len() {
-            let twice = rows.iter().zip(owners).filter(|(row, _)| !stored.contains(&row.event.id.to_string()));
-            return Ok(Written::Spoiled(twice.map(|(_, i)| (i, Spoil::IdTwice)).collect()));
-        }
-        table::quarantine_events(tx, &refused, now).await?;
-        let todo = |row: &NewEvent<'_>| Some(Todo::new(row.member?, now, TodoKind::Event, row.event.id.to_string()));
-        let todos: Vec<Todo> = rows.iter().filter_map(todo).collect();
-        work::put_many(tx, &todos).await?;
-        Ok(Written::All { work: !todos.is_empty() })
+        let evidence = Millis(event.last.0.saturating_add(checked.shift));
+        let member = match resolver.who(&event.subject, evidence, &event.store) {
+            Who::Member(member) => Some(member),
+            Who::Unknown => None,
+            Who::Refused => continue,
+        };
+        rows.push(NewEvent { gateway: &envelope.gateway, epoch: &envelope.epoch, event, shift: checked.shift, member });
+        owners.push(*i);
     }
+    let stored = table::insert_events(tx, &rows, now).await?;
+    if stored.len() < rows.len() {
+        let twice = rows.iter().zip(owners).filter(|(row, _)| !stored.contains(&row.event.id.to_string()));
+        return Ok(Written::Spoiled(twice.map(|(_, i)| (i, Spoil::IdTwice)).collect()));
+    }
+    table::quarantine_events(tx, &refused, now).await?;
+    let todo = |row: &NewEvent<'_>| Some(Todo::new(row.member?, now, TodoKind::Event, row.event.id.to_string()));
+    let todos: Vec<Todo> = rows.iter().filter_map(todo).collect();
+    work::put_many(tx, &todos).await?;
+    Ok(Written::All { work: !todos.is_empty() })
+}
 
 fn key(envelope: &Checked, checked: &CheckedEvent) -> EventKey {
     (envelope.gateway.clone(), envelope.epoch.clone(), checked.event.seq)

@@ -100,14 +100,22 @@ pub async fn both(story: impl AsyncFn(Db)) {
 
 /// Like [`both`], for stories that need more of the database than an open handle.
 pub async fn both_fresh(story: impl AsyncFn(&Fresh)) {
-    for fresh in [Fresh::sqlite().await, Fresh::postgres().await] {
-        let engine = if fresh.is_postgres() { "PostgreSQL" } else { "SQLite" };
-        let outcome = AssertUnwindSafe(story(&fresh)).catch_unwind().await;
-        fresh.gone().await;
-        if let Err(panic) = outcome {
-            eprintln!("the story failed on {engine}");
-            std::panic::resume_unwind(panic);
-        }
+    on(Fresh::sqlite().await, &story).await;
+    on(Fresh::postgres().await, &story).await;
+}
+
+/// Runs a story that only a database server can tell, on a database of its own that is deleted afterwards, also when the story fails.
+pub async fn postgres_only(story: impl AsyncFn(&Fresh)) {
+    on(Fresh::postgres().await, &story).await;
+}
+
+async fn on(fresh: Fresh, story: &impl AsyncFn(&Fresh)) {
+    let engine = if fresh.is_postgres() { "PostgreSQL" } else { "SQLite" };
+    let outcome = AssertUnwindSafe(story(&fresh)).catch_unwind().await;
+    fresh.gone().await;
+    if let Err(panic) = outcome {
+        eprintln!("the story failed on {engine}");
+        std::panic::resume_unwind(panic);
     }
 }
 
