@@ -1,1 +1,109 @@
-//! (written by its stage)
+//! What apps and web sites say to the hub: enrolment of apps, touchpoints, and whose cookie is whose.
+//!
+//! | call | says |
+//! |---|---|
+//! | `POST /v1/app/installations` | a member consents in the app; the answer holds the key of her rotating id and a position token |
+//! | `POST /v1/app/installations/{id}/token` | the token is about to expire |
+//! | `DELETE /v1/app/installations/{id}` | this phone shall not be detected any more |
+//! | `POST /v1/touchpoints` | contacts with the brand: a JSON array, or one JSON object per line |
+//! | `POST /v1/identify` | the holder of this cookie logged in as this customer |
+//!
+//! Every call carries `Authorization: Bearer` with one of the hub's API tokens. Errors are `application/problem+json` (RFC 9457) with a `code`; they
+//! never repeat an identifier.
+
+mod auth;
+mod enrol;
+mod identify;
+mod problem;
+mod touchpoints;
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    routing::{delete, post},
+};
+use passage_config::HubConfig;
+use passage_protocol::{Clock, sign::Signing};
+use tokio::{net::TcpListener, sync::watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    identity::{Keyring, Resolver},
+    notice::Notices,
+    store::Db,
+};
+pub use problem::Problem;
+
+/// Largest body in bytes.
+pub const MAX_BODY: usize = 1024 * 1024;
+/// How long open requests may take after the stop.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// The API and what it needs.
+#[derive(Debug, Clone)]
+pub struct Api {
+    /// Where people and touchpoints are stored.
+    pub db: Db,
+    /// For keyed identifiers and sealed keys.
+    pub keyring: Keyring,
+    /// Brands, API tokens, the region of phone numbers.
+    pub config: watch::Receiver<Arc<HubConfig>>,
+    /// Business time.
+    pub clock: Clock,
+    /// Signs position tokens.
+    pub signing: Signing,
+    /// Is refreshed after each enrolment, so that the phone is found at once.
+    pub resolver: Resolver,
+    /// Who listens to what happens.
+    pub notices: Notices,
+}
+
+impl Api {
+    /// All routes.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/v1/app/installations", post(enrol::enrol))
+            .route("/v1/app/installations/{id}/token", post(enrol::refresh_token))
+            .route("/v1/app/installations/{id}", delete(enrol::revoke))
+            .route("/v1/touchpoints", post(touchpoints::take))
+            .route("/v1/identify", post(identify::identify))
+            .fallback(|| async { Problem::not_found("there is nothing under this path") })
+            .method_not_allowed_fallback(|| async { Problem::method() })
+            .layer(DefaultBodyLimit::max(MAX_BODY))
+            .with_state(Arc::new(self))
+    }
+
+    /// Opens the port. From then on callers wait and are not refused.
+    pub async fn bind(self, addr: SocketAddr) -> io::Result<Server> {
+        let listener = TcpListener::bind(addr).await?;
+        Ok(Server { addr: listener.local_addr()?, listener, router: self.router() })
+    }
+}
+
+/// The API on an open port.
+#[derive(Debug)]
+pub struct Server {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    listener: TcpListener,
+    router: Router,
+}
+
+impl Server {
+    /// Serves until `stop`, then lets open requests end within 5 s.
+    pub async fn run(self, stop: CancellationToken) {
+        let serve = axum::serve(self.listener, self.router).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let late = async {
+            stop.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            served = async { serve.await } => if let Err(error) = served {
+                tracing::error!(%error, "the API stopped serving");
+            },
+            () = late => tracing::info!("the API closed connections that were still busy {GRACE:?} after the stop"),
+        }
+    }
+}

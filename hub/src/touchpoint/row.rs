@@ -92,7 +92,7 @@ pub(super) fn keyed(
 }
 
 /// A text that may be stored in clear: short, without control characters, and neither a payment card nor an e-mail address.
-pub(super) fn text(name: &'static str, value: Option<&str>) -> Result<Option<String>, String> {
+pub(crate) fn text(name: &'static str, value: Option<&str>) -> Result<Option<String>, String> {
     let Some(value) = value.map(str::trim).filter(|v| !v.is_empty()) else { return Ok(None) };
     if value.chars().count() > LONGEST || value.chars().any(char::is_control) {
         return Err(format!("{name}: longer than {LONGEST} characters, or with control characters"));
