@@ -35,7 +35,7 @@ struct Hub {
     keyring: Keyring,
     config: Arc<HubConfig>,
     clock: Clock,
-    resolver: Resolver,
+    resolver: Arc<Resolver>,
     signing: Signing,
     url: String,
     web: reqwest::Client,
@@ -51,7 +51,7 @@ impl Hub {
         });
         let keyring = Keyring::from_secret(&[7; 32]);
         let (_, configs) = watch::channel(Arc::clone(&config));
-        let resolver = Resolver::new(keyring.clone(), configs.clone());
+        let resolver = Arc::new(Resolver::new(keyring.clone(), configs.clone()));
         let signing = Signing::from_bytes(&[9; 32]);
         let api = Api {
             db: db.clone(),
@@ -62,9 +62,9 @@ impl Hub {
             resolver: resolver.clone(),
             notices: Notices::default(),
         };
-        let server = api.bind(([127, 0, 0, 1], 0).into()).await.unwrap();
-        let (url, stop) = (format!("http://{}", server.addr), CancellationToken::new());
-        tokio::spawn(server.run(stop.clone()));
+        let socket = Api::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let (url, stop) = (format!("http://{}", socket.local_addr().unwrap()), CancellationToken::new());
+        tokio::spawn(api.run(socket, stop.clone()));
         Self { db: db.clone(), keyring, config, clock, resolver, signing, url, web: reqwest::Client::new(), stop }
     }
 
@@ -321,7 +321,7 @@ async fn stored_keys_roll_forward_so_that_old_ids_resolve_for_nobody() {
         assert_eq!(hub.count("SELECT key_day FROM installation").await, oldest);
 
         let (_, configs) = watch::channel(Arc::clone(&hub.config));
-        let other = Resolver::new(hub.keyring.clone(), configs);
+        let other = Arc::new(Resolver::new(hub.keyring.clone(), configs));
         assert!(other.refresh(&db, later).await.unwrap());
         assert!(!other.refresh(&db, later).await.unwrap());
         for resolver in [&hub.resolver, &other] {

@@ -142,7 +142,7 @@ async fn find(
             Ok(Err(Problem::new(StatusCode::NOT_FOUND, "member-unknown", detail)))
         }
         None => {
-            let member = people::create(tx, &request.brand, now, version).await?;
+            let member = people::create(tx, &request.brand, &request.key, now, version).await?;
             let claim = Claim { kind: request.kind, key: request.key, member, source: APP, reason: "enrolment", at: now };
             graph::claim(tx, &claim).await?;
             Ok(Ok((member, Vec::new())))

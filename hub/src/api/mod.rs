@@ -55,7 +55,7 @@ pub struct Api {
     /// Signs position tokens.
     pub signing: Signing,
     /// Is refreshed after each enrolment, so that the phone is found at once.
-    pub resolver: Resolver,
+    pub resolver: Arc<Resolver>,
     /// Who listens to what happens.
     pub notices: Notices,
 }
@@ -76,25 +76,13 @@ impl Api {
     }
 
     /// Opens the port. From then on callers wait and are not refused.
-    pub async fn bind(self, addr: SocketAddr) -> io::Result<Server> {
-        let listener = TcpListener::bind(addr).await?;
-        Ok(Server { addr: listener.local_addr()?, listener, router: self.router() })
+    pub async fn bind(addr: SocketAddr) -> Result<TcpListener, ApiError> {
+        TcpListener::bind(addr).await.map_err(|source| ApiError { addr, source })
     }
-}
 
-/// The API on an open port.
-#[derive(Debug)]
-pub struct Server {
-    /// Where it listens.
-    pub addr: SocketAddr,
-    listener: TcpListener,
-    router: Router,
-}
-
-impl Server {
     /// Serves until `stop`, then lets open requests end within 5 s.
-    pub async fn run(self, stop: CancellationToken) {
-        let serve = axum::serve(self.listener, self.router).with_graceful_shutdown(stop.clone().cancelled_owned());
+    pub async fn run(self, socket: TcpListener, stop: CancellationToken) {
+        let serve = axum::serve(socket, self.router()).with_graceful_shutdown(stop.clone().cancelled_owned());
         let late = async {
             stop.cancelled().await;
             tokio::time::sleep(GRACE).await;
@@ -106,4 +94,14 @@ impl Server {
             () = late => tracing::info!("the API closed connections that were still busy {GRACE:?} after the stop"),
         }
     }
+}
+
+/// The port could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("the API cannot listen on {addr}: {source}; set another address as `api` in hub.toml")]
+pub struct ApiError {
+    /// Where.
+    pub addr: SocketAddr,
+    /// Why.
+    pub source: io::Error,
 }
