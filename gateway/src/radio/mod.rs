@@ -5,12 +5,16 @@ use std::{fmt, path::PathBuf};
 use async_trait::async_trait;
 use passage_protocol::Millis;
 
+#[cfg(feature = "ble")]
+pub mod ble;
 pub mod channel;
+mod open;
 pub mod paced;
 pub mod replay;
 pub mod simulate;
 
 pub use channel::ChannelSource;
+pub use open::open;
 pub use paced::Paced;
 pub use replay::{Capture, Replay};
 
