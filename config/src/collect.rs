@@ -90,6 +90,16 @@ impl Collector {
         self.push(Diagnostic { code, message, file: file.into(), label, mend, ..Diagnostic::empty() });
     }
 
+    /// Runs `read` and makes sure that what gives nothing also says why, so that no offer can vanish in silence.
+    pub(crate) fn explained<T>(&self, file: &Path, read: impl FnOnce() -> Option<T>) -> Option<T> {
+        let before = self.errors.borrow().len();
+        let value = read();
+        if value.is_none() && self.errors.borrow().len() == before {
+            self.push(Diagnostic { file: file.into(), ..unexplained() });
+        }
+        value
+    }
+
     fn push(&self, d: Diagnostic) {
         let mut errors = self.errors.borrow_mut();
         if errors.len() < MAX_ERRORS && !errors.contains(&d) {

@@ -12,10 +12,10 @@ use crate::{
     diagnostic::Diagnostic,
     geofence::Fences,
     hours::DayWindow,
-    model::{Audience, Exposed, Offer, Product, Store, Trigger, ViewedNotBought},
+    model::{Audience, Brand, Exposed, Offer, Product, Store, Trigger, ViewedNotBought},
     reader::{Field, Reader},
     site::Names,
-    template,
+    template::{self, Longest},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -26,6 +26,7 @@ const LOOK_BACK: Duration = Duration::from_secs(396 * 86_400);
 /// What an offer may refer to.
 pub(crate) struct Known<'a> {
     pub(crate) names: &'a Names,
+    pub(crate) brands: &'a BTreeMap<String, Brand>,
     pub(crate) stores: &'a BTreeMap<StoreId, Store>,
     pub(crate) products: &'a BTreeMap<String, Product>,
     pub(crate) fences: &'a Fences,
@@ -58,14 +59,20 @@ pub(crate) fn read(r: Reader<'_>, id: &str, known: &Known<'_>) -> Option<Placed>
     let audience = r.or("audience", Audience::default(), |f| audience(f, known));
     // A broken audience is noted already; the text is then not blamed for it.
     let knows_product = audience.viewed_not_bought.is_some() || r.find("audience").is_some_and(|f| f.has("viewed_not_bought"));
-    let text = r.need("text", "text = \"... {{ stop }}\"", |f| template::read(&f, knows_product));
+    let max_parts = r.or("max_parts", 1, |f| f.whole(1, 5));
+    let text = r.need("text", "text = \"... {{ stop }}\"", |f| {
+        let text = template::read(&f, knows_product)?;
+        if let (Some(stores), Some(brand)) = (&stores, brand.as_ref().and_then(|b| known.brands.get(b))) {
+            template::fits(&f, &text, max_parts, &longest(stores, brand, &audience, known))?;
+        }
+        Some(text)
+    });
     let mut window_place = None;
     let window = r.or("window", DayWindow::OFFER, |f| {
         window_place = Some(f.place());
         f.window()
     });
     let transliterate = r.or("transliterate", false, |f| f.flag());
-    let max_parts = r.or("max_parts", 1, |f| f.whole(1, 5));
     let priority = r.or("priority", 50, |f| f.whole(0, 100));
     let holdout = r.or("holdout", 0.1, |f| f.share());
     let deadline = r.or("deadline", 10 * MINUTE, |f| f.duration(Duration::from_secs(10), DAY));
@@ -124,6 +131,18 @@ fn stores(f: &Field<'_>, brand: Option<&str>, known: &Known<'_>) -> Option<Vec<S
         }
     }
     good.then(|| ids.into_iter().collect())
+}
+
+/// The names of shop and article that make the text longest.
+fn longest<'a>(stores: &[StoreId], brand: &'a Brand, audience: &Audience, known: &Known<'a>) -> Longest<'a> {
+    let stores = stores.iter().filter_map(|id| known.stores.get(id));
+    let category = audience.viewed_not_bought.as_ref().and_then(|v| v.category.as_deref());
+    let products = known.products.values().filter(|p| category.is_none_or(|c| c == p.category));
+    Longest {
+        brand,
+        store: stores.map(|s| s.name.as_str()).max_by_key(|name| name.chars().count()).unwrap_or(""),
+        product: audience.viewed_not_bought.as_ref().and_then(|_| products.max_by_key(|p| p.name.chars().count())),
+    }
 }
 
 fn trigger(f: &Field<'_>) -> Option<Trigger> {

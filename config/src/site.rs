@@ -59,12 +59,12 @@ pub(crate) fn read(dir: &Path, out: &Collector) -> Loaded {
     let visit = visit(dir, out);
     let fences = fences(dir, &names, &stores, out);
 
-    let known = offer::Known { names: &names, stores: &stores, products: &products, fences: &fences };
+    let known = offer::Known { names: &names, brands: &brands, stores: &stores, products: &products, fences: &fences };
     let placed: Vec<Placed> = offers
         .iter()
         .filter_map(|d| {
-            let r = Reader::root(&d.source, out, d.tree.as_ref()?)?;
-            offer::read(r, &d.id, &known)
+            let tree = d.tree.as_ref()?;
+            out.explained(&d.source.file, || offer::read(Reader::root(&d.source, out, tree)?, &d.id, &known))
         })
         .collect();
     offer::ties(&placed, out);
@@ -118,8 +118,10 @@ fn list(folder: &Path, endings: &[&str], out: &Collector) -> Vec<(String, PathBu
             continue;
         };
         if id.parse::<StoreId>().is_err() {
-            let m = mistake("P010", format!("\"{id}\" cannot be an id"), "", "rename the file: 3 to 40 characters out of a-z, 0-9 and -");
-            out.whole(&file, m);
+            out.set_incomplete();
+            let mend = "rename the file: 3 to 40 characters out of a-z, 0-9 and -";
+            out.whole(&file, mistake("P010", format!("\"{id}\" cannot be an id"), "", mend));
+            continue;
         }
         found.push((id.to_owned(), file));
     }
@@ -133,8 +135,9 @@ fn decode<'a, T>(
     read: impl Fn(Reader<'_>, &str) -> Option<T> + 'a,
 ) -> impl Iterator<Item = (String, T)> + 'a {
     documents.iter().filter_map(move |d| {
-        let r = Reader::root(&d.source, out, d.tree.as_ref()?)?;
-        Some((d.id.clone(), read(r, &d.id)?))
+        let tree = d.tree.as_ref()?;
+        let value = out.explained(&d.source.file, || read(Reader::root(&d.source, out, tree)?, &d.id))?;
+        Some((d.id.clone(), value))
     })
 }
 

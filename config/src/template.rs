@@ -4,7 +4,7 @@ use minijinja::{Environment, UndefinedBehavior, context};
 
 use crate::{
     collect::{mistake, suggest},
-    model::{Product, Sender},
+    model::{Brand, Product, Sender},
     reader::Field,
 };
 
@@ -114,6 +114,32 @@ pub(crate) fn read(f: &Field<'_>, knows_product: bool) -> Option<String> {
         return None;
     }
     sample(f, text, knows_product)
+}
+
+/// The values that make a text longest.
+pub(crate) struct Longest<'a> {
+    pub(crate) brand: &'a Brand,
+    pub(crate) store: &'a str,
+    pub(crate) product: Option<&'a Product>,
+}
+
+/// Refuses a text that cannot fit into its parts for the longest names. Characters that take two places, or that no SMS has, are left to the
+/// moment of sending: a character takes at least one place in every alphabet, so what is refused here never fits.
+pub(crate) fn fits(f: &Field<'_>, text: &str, max_parts: u8, longest: &Longest<'_>) -> Option<()> {
+    let (stop, price) = (longest.brand.sender.stop_text(), longest.product.map(Product::price_text).unwrap_or_default());
+    let product = longest.product.map(|p| TextProduct { name: &p.name, size: Some("42"), price: &price });
+    let values = TextValues { store: longest.store, brand: &longest.brand.name, stop: &stop, product };
+    // Without an article there is nothing to measure.
+    let Ok(rendered) = render(text, &values) else { return Some(()) };
+    let length = rendered.chars().count();
+    let room = if max_parts == 1 { 160 } else { usize::from(max_parts) * 153 };
+    if length <= room {
+        return Some(());
+    }
+    let names = longest.product.map_or_else(String::new, |p| format!(" and \"{}\"", p.name));
+    let label = format!("with \"{}\"{names} it has {length} characters", longest.store);
+    let mend = format!("shorten it by {} characters, or raise max_parts", length - room);
+    f.refuse(mistake("P034", format!("the text may become too long: {max_parts} SMS can hold {room} characters"), label, mend))
 }
 
 fn sample(f: &Field<'_>, text: &str, knows_product: bool) -> Option<String> {

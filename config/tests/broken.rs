@@ -192,3 +192,13 @@ fn the_readme_explains_every_code_and_the_examples_show_nearly_all() {
         assert!(apart.contains(&code.as_str()) || shown.contains(&code), "{code} is in no example");
     }
 }
+
+#[test]
+fn a_store_whose_file_name_is_wrong_makes_only_the_mistakes_that_follow_from_it() {
+    let dir = demo();
+    fs::rename(dir.path().join("stores/lyon-bellecour.toml"), dir.path().join("stores/Lyon.toml")).unwrap();
+    let errors = load_site(dir.path()).unwrap_err();
+    let codes: Vec<_> = errors.0.iter().map(|d| d.code).collect();
+    // The file itself, its two geofences, and the offer that names it.
+    assert_eq!(codes, ["P022", "P022", "P022", "P010"], "{errors}");
+}
