@@ -122,13 +122,16 @@ impl Progress {
             }
         };
         for (key, standing) in due.iter().zip(standings) {
-            let said = match standing {
+            let done = match standing {
                 Some(standing) if standing.forked => true,
-                Some(standing) => self.say(key, standing, config.backlog_rate),
+                Some(standing) => {
+                    let more = standing.more;
+                    self.say(key, standing, config.backlog_rate) && !more
+                }
                 // Another hub is just doing it, but it may not have seen our commit.
                 None => false,
             };
-            if !said {
+            if !done {
                 pace.again(key);
             }
         }

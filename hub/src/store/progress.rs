@@ -19,6 +19,8 @@ pub struct Standing {
     pub missing: Vec<SeqRange>,
     /// Two outboxes write this epoch: there must be no ack.
     pub forked: bool,
+    /// There was more to read than one step does, and the next one will get farther.
+    pub more: bool,
 }
 
 /// Marks an epoch that two outboxes write. It gets no ack any more.
@@ -36,13 +38,13 @@ pub(crate) async fn mark_forked(tx: &mut Tx, gateway: &GatewayId, epoch: &str, n
 pub(crate) async fn advance(tx: &mut Tx, gateway: &GatewayId, epoch: &str, now: Millis) -> Result<Option<Standing>, StoreError> {
     let Some(row) = lock(tx, gateway, epoch, now).await? else { return Ok(None) };
     let (upto, max, forked) = (seq(&row, 0)?, seq(&row, 1)?, row.flag(2)?);
-    let (set, top) = accounted(tx, gateway, epoch, upto).await?;
+    let Accounted { set, top, cut } = accounted(tx, gateway, epoch, upto).await?;
     let new_upto = contiguous(&set);
     if new_upto > upto || top > max {
         let sql = "UPDATE progress SET upto = $3, max = $4, seen_at = $5 WHERE gateway = $1 AND epoch = $2";
         tx.execute(sql, args![gateway.as_str(), epoch, new_upto, top.max(max), now]).await?;
     }
-    Ok(Some(Standing { max: top, missing: set.missing_up_to(top), forked }))
+    Ok(Some(Standing { max: top, missing: set.missing_up_to(top), forked, more: cut && new_upto > upto }))
 }
 
 async fn lock(tx: &mut Tx, gateway: &GatewayId, epoch: &str, now: Millis) -> Result<Option<Row>, StoreError> {
@@ -63,8 +65,17 @@ async fn lock(tx: &mut Tx, gateway: &GatewayId, epoch: &str, now: Millis) -> Res
     tx.fetch_optional(sql, args![gateway.as_str(), epoch]).await
 }
 
-/// The seqs that are stored or gone, given that all up to `upto` are, and the highest seq that the set tells the whole truth of.
-async fn accounted(tx: &mut Tx, gateway: &GatewayId, epoch: &str, upto: Seq) -> Result<(SeqSet, Seq), StoreError> {
+/// The seqs that are stored or gone.
+struct Accounted {
+    set: SeqSet,
+    /// The highest seq that the set tells the whole truth of.
+    top: Seq,
+    /// There are more keys than were read.
+    cut: bool,
+}
+
+/// What is stored or gone, given that all up to `upto` is.
+async fn accounted(tx: &mut Tx, gateway: &GatewayId, epoch: &str, upto: Seq) -> Result<Accounted, StoreError> {
     let mut set = SeqSet::new();
     SeqRange::new(1, upto).into_iter().for_each(|done| set.insert(done));
     let sql = "SELECT seq FROM event_key WHERE gateway = $1 AND epoch = $2 AND seq > $3 ORDER BY seq LIMIT $4";
@@ -80,7 +91,7 @@ async fn accounted(tx: &mut Tx, gateway: &GatewayId, epoch: &str, upto: Seq) -> 
     }
     let cut = u32::try_from(keys.len()).unwrap_or(u32::MAX) >= KEYS_AT_ONCE;
     let top = if cut { last } else { set.ranges().last().map_or(0, |r| r.to) };
-    Ok((set, top))
+    Ok(Accounted { set, top, cut })
 }
 
 fn contiguous(set: &SeqSet) -> Seq {
@@ -149,4 +160,43 @@ fn gone_from_row(row: &Row) -> Result<Gone, StoreError> {
 
 fn seq(row: &Row, i: usize) -> Result<Seq, StoreError> {
     u64::try_from(row.int(i)?).map_err(|_| StoreError::Corrupt("seq"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn store(db: &Db, seqs: std::ops::RangeInclusive<Seq>) {
+        let mut tx = db.begin().await.unwrap();
+        let rows = seqs.map(|n| args!["gateway-1", "e", n, n.to_string()]).collect();
+        tx.insert_many("INSERT INTO event_key (gateway, epoch, seq, event_id)", rows, "").await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    async fn step(db: &Db) -> Standing {
+        let mut tx = db.begin().await.unwrap();
+        let standing = advance(&mut tx, &"gateway-1".parse().unwrap(), "e", Millis(1)).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
+        standing
+    }
+
+    #[tokio::test]
+    async fn more_keys_than_one_step_reads_are_acked_in_several_and_never_too_far() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Db::open(&format!("sqlite:{}", folder.path().join("hub.db").display())).await.unwrap();
+        let last = u64::from(KEYS_AT_ONCE) + 500;
+        store(&db, 2..=last).await;
+        // The hole holds everything up: the same words again and again would not help, so there is no more.
+        let held_up = step(&db).await;
+        assert_eq!((held_up.max, held_up.more), (u64::from(KEYS_AT_ONCE) + 1, false));
+        assert_eq!(held_up.missing, [SeqRange { from: 1, to: 1 }]);
+        store(&db, 1..=1).await;
+        let first = step(&db).await;
+        assert_eq!((first.max, first.missing.len(), first.more), (u64::from(KEYS_AT_ONCE), 0, true));
+        let second = step(&db).await;
+        assert_eq!((second.max, second.missing.len(), second.more), (last, 0, false));
+        let account = &missing(&db).await.unwrap()[0];
+        assert_eq!((account.stored, account.max, account.missing.len()), (last, last, 0));
+        db.close().await;
+    }
 }
