@@ -31,11 +31,11 @@ use tokio_util::sync::CancellationToken;
 
 pub use decider::{Decider, Machines};
 pub use listener::Listener;
-pub use sources::open as open_source;
+pub use sources::{Opened, Played, open as open_source};
 
 use crate::{
     health::Health,
-    outbox::{Outbox, OutboxError},
+    outbox::{Batch, Outbox, OutboxError},
     position::{self, AppEvent, Fix},
     radio::{Heard, RadioError, Source},
     uplink::Uplink,
@@ -110,11 +110,16 @@ impl Gateway {
         health.flag("outbox-was-damaged", outbox.set_aside().is_some());
 
         let (inputs, inbox) = mpsc::channel(1_024);
-        let machines = Machines::restored(&config, outbox.saved_states().await?);
-        let source = match source {
-            Some(source) => Some(source),
-            None => sources::open(&config, outbox.replay_position()).await?,
+        let saved = outbox.saved_states().await?;
+        let opened = match source {
+            Some(source) => Some(source.into()),
+            None => sources::open(&config, &Played::of(&saved, outbox.replay_position())).await?,
         };
+        let machines = Machines::restored(&config, saved);
+        if let Some(begins) = opened.as_ref().and_then(|o| o.begins.clone()) {
+            let first = Batch { saved: vec![begins], replay_position: Some(0), ..Batch::default() };
+            outbox.submit(first, false, None).await?;
+        }
         let server = match config.position_listen {
             Some(listen) => Some(
                 position::Server {
@@ -134,7 +139,7 @@ impl Gateway {
         let position_addr = server.as_ref().map(position::Bound::local_addr);
         let decider = Decider { machines, outbox: outbox.clone(), inputs: inbox, clock: config.clock.clone() };
         let listener =
-            source.map(|source| Listener { source, inputs: inputs.clone(), clock: config.clock.clone(), health: Arc::clone(&health) });
+            opened.map(|o| Listener { source: o.source, inputs: inputs.clone(), clock: config.clock.clone(), health: Arc::clone(&health) });
         let uplink = Uplink {
             id: config.id.clone(),
             mqtt: config.mqtt.clone(),

@@ -12,7 +12,7 @@ use passage_protocol::{Clock, Millis, Subject};
 use crate::{
     Change,
     outbox::Batch,
-    pipeline::{Machines, open_source},
+    pipeline::{Machines, Played, open_source},
 };
 
 /// Plays a capture through the machines and prints their decisions.
@@ -43,8 +43,8 @@ async fn decide(config: GatewayConfig, capture: &Path, mut out: impl Write) -> a
     let mut names = HashMap::new();
     let mut summary = Summary::default();
     let mut last = Millis(0);
-    let mut source = open_source(&config, 0).await?.ok_or_else(|| anyhow::anyhow!("the capture is no source"))?;
-    while let Some(next) = source.next().await {
+    let mut opened = open_source(&config, &Played::default()).await?.ok_or_else(|| anyhow::anyhow!("the capture is no source"))?;
+    while let Some(next) = opened.source.next().await {
         let mut batch = Batch::default();
         match next {
             Ok(heard) => {

@@ -9,7 +9,11 @@ use std::{
 use passage_config::{GatewayConfig, Radio};
 use passage_protocol::Subject;
 
-use crate::{beacon::Decoder, pipeline::open_source, radio::Advert};
+use crate::{
+    beacon::Decoder,
+    pipeline::{Played, open_source},
+    radio::Advert,
+};
 
 /// Listens to the configured radio, or to this machine's when none is configured.
 pub(super) async fn scan(file: &Path, seconds: u64) -> anyhow::Result<()> {
@@ -17,10 +21,10 @@ pub(super) async fn scan(file: &Path, seconds: u64) -> anyhow::Result<()> {
     let radio = if config.radio == Radio::None { Radio::Ble } else { config.radio.clone() };
     let config = GatewayConfig { radio, ..config };
     let decoder = Decoder::new(&config.site);
-    let mut source = open_source(&config, 0).await?.ok_or_else(|| anyhow::anyhow!("no radio"))?;
+    let mut opened = open_source(&config, &Played::default()).await?.ok_or_else(|| anyhow::anyhow!("no radio"))?;
     let mut seen = Seen::default();
     let listen = async {
-        while let Some(next) = source.next().await {
+        while let Some(next) = opened.source.next().await {
             match next {
                 Ok(heard) => seen.add(&decoder, &heard.advert),
                 Err(e) => eprintln!("{e}"),
