@@ -9,7 +9,7 @@ use crate::{day, system::System};
 pub async fn print(system: &System) -> Result<bool> {
     let hub = system.hub();
     let accounts = ingest::missing(&hub.db).await?;
-    let sent = system.events_sent().await?;
+    let sent = system.events_sent();
     println!("\n== Summary of the day ==\n\nevents by gateway");
     println!("  {:<28} {:>8} {:>8} {:>8} {:>8}", "gateway", "sent", "stored", "gone", "missing");
     let mut complete = true;

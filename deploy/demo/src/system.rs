@@ -9,12 +9,13 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
-use passage_config::{GatewayConfig, HubConfig, Mqtt, Radio, Site, load_gateway, load_hub};
+use passage_config::{GatewayConfig, HubConfig, Imports, Mqtt, Radio, Site, load_gateway, load_hub};
 use passage_gateway::{
     pipeline::{Gateway, GatewayHandle, Input},
     radio::{Advert, Heard},
 };
 use passage_hub::{
+    command::import::import_all,
     identity::{IdentifierKind, Keyring, MemberId},
     notice::Notice,
     pipeline::Hub,
@@ -23,10 +24,10 @@ use passage_hub::{
 };
 use passage_protocol::{Clock, GatewayId, StoreId};
 use tempfile::TempDir;
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-use crate::{broker::Broker, phones::Phones};
+use crate::broker::Broker;
 
 /// The demo's secret is public, so that member codes and the hold-out are the same on every run. A real hub makes its own.
 const SECRET: [u8; 32] = *b"the demo has no secret to keep:)";
@@ -42,7 +43,7 @@ pub struct System {
     hub: Hub,
     keyring: Keyring,
     sandbox: Sandbox,
-    gateways: Vec<GatewayHandle>,
+    gateways: Vec<(GatewayId, GatewayHandle)>,
     by_store: BTreeMap<StoreId, usize>,
     positions: SocketAddr,
     stop: CancellationToken,
@@ -86,7 +87,7 @@ impl System {
         for file in found {
             let mut config = load_gateway(&file).map_err(|e| anyhow!("{e}"))?;
             self.adapt(&mut config, clock, listen);
-            let store = config.store.clone();
+            let (id, store) = (config.id.clone(), config.store.clone());
             let handle =
                 Gateway::start(config, None, self.stop.clone()).await.with_context(|| format!("{} does not start", file.display()))?;
             if let Some(address) = handle.position_addr {
@@ -95,7 +96,7 @@ impl System {
             if let Some(store) = store {
                 self.by_store.insert(store, self.gateways.len());
             }
-            self.gateways.push(handle);
+            self.gateways.push((id, handle));
         }
         if self.positions.port() == 0 {
             bail!("no gateway file in {} has `position_listen`", self.files.display());
@@ -160,7 +161,7 @@ impl System {
 
     /// An advert reaches the shop's gateway.
     pub async fn hear(&self, store: &StoreId, advert: Advert) -> Result<()> {
-        if let Some(gateway) = self.by_store.get(store).and_then(|i| self.gateways.get(*i)) {
+        if let Some(gateway) = self.by_store.get(store).and_then(|i| self.gateways.get(*i)).map(|(_, g)| g) {
             gateway.inputs.send(Input::Heard(Heard { advert, position: None })).await.map_err(|_| anyhow!("a gateway stopped"))?;
         }
         Ok(())
@@ -168,10 +169,10 @@ impl System {
 
     /// Waits until everything that was caused so far is done: decided, committed, published, stored, acked, worked on, sent.
     pub async fn settle(&self, patience: Duration) -> Result<()> {
-        for gateway in &self.gateways {
-            let (done, is_done) = oneshot::channel();
-            gateway.inputs.send(Input::Advance(done)).await.map_err(|_| anyhow!("a gateway stopped"))?;
-            is_done.await.context("a gateway stopped")?;
+        for (_, gateway) in &self.gateways {
+            if !gateway.advance().await {
+                bail!("a gateway stopped");
+            }
         }
         let end = Instant::now() + patience;
         loop {
@@ -187,7 +188,7 @@ impl System {
     }
 
     async fn outboxes_are_empty(&self) -> bool {
-        for gateway in &self.gateways {
+        for (_, gateway) in &self.gateways {
             if !gateway.settled().await {
                 return false;
             }
@@ -196,8 +197,8 @@ impl System {
     }
 
     /// How many events each gateway has made.
-    pub async fn events_sent(&self) -> Result<Vec<(GatewayId, u64)>> {
-        Ok(self.gateways.iter().map(|g| (g.id.clone(), g.events_made())).collect())
+    pub fn events_sent(&self) -> Vec<(GatewayId, u64)> {
+        self.gateways.iter().map(|(id, gateway)| (id.clone(), gateway.sent_total())).collect()
     }
 
     /// Somebody answers an SMS.
@@ -206,6 +207,28 @@ impl System {
         let from = Msisdn::parse(phone, &config.phone_region).context("members.csv has a number that is none")?;
         let to = config.site.brands.values().next().map(|b| b.sender.stop_number.clone()).unwrap_or_default();
         if self.sandbox.reply(from, &to, text).await { Ok(()) } else { bail!("the hub did not take a reply") }
+    }
+
+    /// The morning's imports: members with their consents, and touchpoints.
+    pub async fn import_people(&self) -> Result<()> {
+        let config = self.hub.config.borrow().clone();
+        let imports = Imports { tills: None, ..config.imports.clone() };
+        self.import(HubConfig { imports, ..(*config).clone() }).await
+    }
+
+    /// The evening's import: what the tills sold.
+    pub async fn import_tills(&self) -> Result<()> {
+        let config = self.hub.config.borrow().clone();
+        let imports = Imports { tills: config.imports.tills.clone(), ..Imports::default() };
+        self.import(HubConfig { imports, ..(*config).clone() }).await
+    }
+
+    async fn import(&self, config: HubConfig) -> Result<()> {
+        let now = config.clock.now();
+        for (what, report) in import_all(&self.hub.db, &self.keyring, &config, now).await? {
+            println!("{}  imported {what}: {report}", crate::lines::wall(now));
+        }
+        Ok(())
     }
 
     /// The parts of the cast by member, for the lines.
@@ -242,7 +265,7 @@ impl System {
     /// Stops everything and removes the temporary folder.
     pub async fn stop(self) {
         self.stop.cancel();
-        for gateway in self.gateways {
+        for (_, gateway) in self.gateways {
             gateway.join().await;
         }
         self.hub.join().await;
