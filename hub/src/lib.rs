@@ -26,3 +26,5 @@ pub mod store;
 pub mod command;
 
 pub mod notice;
+
+pub mod pipeline;

@@ -16,6 +16,9 @@ use anyhow::Result;
 use clap::Parser;
 use passage_protocol::Clock;
 
+/// The member whom a real phone plays.
+const GUEST: &str = "C-00003";
+
 /// Plays Friday 20 November 2026 in three shops of a fashion brand.
 #[derive(Debug, Parser)]
 #[command(name = "passage", version)]
@@ -56,10 +59,10 @@ async fn run(cli: Cli) -> Result<ExitCode> {
     println!("API       http://{}", system.api());
     system.import_people().await?;
     let day = play::Day::prepare(&cli.config.join("data"), &system, &mut phones).await?;
-    let mut lines = lines::Lines::new(system.listen(), system.cast());
     if cli.listen {
-        system.invite_guest(&mut phones).await?;
+        invite(&system, &phones);
     }
+    let mut lines = lines::Lines::new(system.listen(), system.cast());
     let speed = (!cli.once).then_some(cli.speed.max(0.01));
     let played = tokio::select! {
         played = day.play(&clock, speed, &mut system, &phones, &mut lines) => played.map(|()| true),
@@ -72,4 +75,13 @@ async fn run(cli: Cli) -> Result<ExitCode> {
     }
     system.stop().await;
     Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Tells how a real phone takes part.
+fn invite(system: &system::System, phones: &phones::Phones) {
+    println!("OwnTracks http://THIS-MACHINE:{}/pub in HTTP mode", system.positions().port());
+    if let Some(settings) = phones.owntracks_settings(GUEST) {
+        println!("          {settings}");
+    }
+    println!("          Bluetooth: an iBeacon app with a card of config/demo/brands is heard as its owner");
 }

@@ -54,6 +54,12 @@ impl Phones {
         self.enrolled.get(crm_id)
     }
 
+    /// What somebody types into a real OwnTracks app to be this person's phone.
+    pub fn owntracks_settings(&self, crm_id: &str) -> Option<String> {
+        let phone = self.of(crm_id)?;
+        Some(format!("user {}, password {}", phone.installation, phone.token))
+    }
+
     /// Installs the app on a person's phone. False when the hub refuses because she did not consent to be noticed.
     pub async fn enrol(&mut self, person: &Person) -> Result<bool> {
         let body = json!({
@@ -101,12 +107,8 @@ impl Phones {
     }
 
     /// The brand's site learns whose cookie it is.
-    pub async fn identify(&self, person: &Person, link: &Link) -> Result<()> {
-        let body = json!({
-            "brand": person.brand,
-            "known": { "kind": "crm_id", "value": link.crm_id },
-            "identifier": { "kind": "cookie", "value": link.cookie },
-        });
+    pub async fn identify(&self, link: &Link) -> Result<()> {
+        let body = json!({ "cookie": link.cookie, "crm_id": link.crm_id, "reason": "login" });
         let answer = self.post("/v1/identify").json(&body).send().await?;
         // Without `match` consent the link is refused, and that is right.
         if answer.status() == reqwest::StatusCode::FORBIDDEN || answer.status() == reqwest::StatusCode::NOT_FOUND {

@@ -155,10 +155,7 @@ impl Day {
         match act {
             Act::Position { crm_id, step } => phones.position(&crm_id, &step).await,
             Act::AppEvent { crm_id, store, phase } => phones.app_event(&crm_id, &store, phase, at.0).await,
-            Act::Link(link) => match self.people.get(&link.crm_id) {
-                Some(person) => phones.identify(person, &link).await,
-                None => Ok(()),
-            },
+            Act::Link(link) => phones.identify(&link).await,
             Act::LiveTouchpoints(rows) => phones.touchpoints(&rows).await,
             Act::Stop { crm_id } => match self.people.get(&crm_id) {
                 Some(person) => system.reply(&person.phone, "STOP").await,

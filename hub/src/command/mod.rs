@@ -2,3 +2,110 @@
 
 pub mod apply;
 pub mod import;
+mod report;
+mod run;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+use passage_config::{HubConfig, load_hub};
+
+use crate::{identity::Keyring, ingest::HubKeys, offer, store::Db};
+
+/// Turns what gateways report into visits, offers and honest numbers.
+#[derive(Debug, Parser)]
+#[command(name = "passage-hub", version)]
+pub struct Cli {
+    /// The hub's configuration; brands, stores, geofences, campaigns and offers lie in folders beside it.
+    #[arg(long, global = true, default_value = "hub.toml", env = "PASSAGE_HUB_CONFIG")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the hub until it is asked to stop.
+    Run,
+    /// Read all files and name every mistake; exit 1 if there is one.
+    Check,
+    /// Read members, touchpoints and till tickets from the CSV files that hub.toml names, and name every refused row.
+    Import,
+    /// Print visits, messages, decisions and campaigns of a day.
+    Report {
+        /// The day in the shops' time, for example 2026-11-20; today if left out.
+        #[arg(long)]
+        day: Option<chrono::NaiveDate>,
+    },
+    /// Tell why a member did or did not get an offer.
+    Why {
+        /// A member's code such as K7Q2-M9XA, or the id of a visit.
+        who: String,
+    },
+    /// Make the files beside hub.toml the configuration that every hub runs.
+    Apply,
+    /// Print the public key that gateways pin as `hub_keys`.
+    Key,
+}
+
+impl Cli {
+    /// Carries the command out. Errors go to standard error in words.
+    pub async fn run(self) -> ExitCode {
+        let config = match load_hub(&self.config) {
+            Ok(config) => config,
+            Err(mistakes) => {
+                eprintln!("{mistakes}");
+                return ExitCode::FAILURE;
+            }
+        };
+        match self.command.run(config, &self.config).await {
+            Ok(code) => code,
+            Err(e) => {
+                eprintln!("passage-hub: {e:#}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+impl Command {
+    async fn run(self, config: HubConfig, file: &Path) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Check => {
+                let site = &config.site;
+                println!(
+                    "{} is in order: {} stores, {} geofences, {} offers",
+                    file.display(),
+                    site.stores.len(),
+                    site.geofences.len(),
+                    site.offers.len()
+                );
+            }
+            Self::Run => return run::run(config).await,
+            Self::Import => return import::import(&config).await,
+            Self::Report { day } => report::report(&config, day).await?,
+            Self::Why { who } => println!("{}", offer::why::why(&Db::open(&config.database).await?, &config.site, &who).await?),
+            Self::Apply => {
+                let (db, keys) = open_with_keys(&config).await?;
+                let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                let revision = apply::apply(&db, keys.signing(), folder, &config.clock).await?;
+                println!("revision {revision} is live");
+            }
+            Self::Key => {
+                let (_, keys) = open_with_keys(&config).await?;
+                keys.public().iter().for_each(|key| println!("{key}"));
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn open_with_keys(config: &HubConfig) -> anyhow::Result<(Db, HubKeys)> {
+    let keyring = Keyring::load_or_create(&config.key_file)?;
+    let db = Db::open(&config.database).await?;
+    let keys = HubKeys::load_or_create(&db, &keyring, config.clock.now()).await?;
+    Ok((db, keys))
+}

@@ -171,9 +171,7 @@ impl Scene {
 
     /// Tells the hub whose cookie it is.
     pub async fn identify(&self, crm_id: &str, cookie: &str) {
-        let body = json!({
-            "brand": "maison-aubrac", "known": { "kind": "crm_id", "value": crm_id }, "identifier": { "kind": "cookie", "value": cookie },
-        });
+        let body = json!({ "cookie": cookie, "crm_id": crm_id, "reason": "login" });
         let answer = self.post("/v1/identify", &body).await;
         assert!(answer.status().is_success(), "a link was refused: {}", answer.text().await.unwrap());
     }
