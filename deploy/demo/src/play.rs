@@ -92,7 +92,8 @@ impl Day {
     }
 
     fn outing(&mut self, outing: &Outing, system: &System, phones: &Phones) -> Result<()> {
-        let Some(store) = system.site().stores.get(&outing.store) else {
+        let site = system.site();
+        let Some(store) = site.stores.get(&outing.store) else {
             bail!("day.csv names the store {}, which no file describes", outing.store)
         };
         let phone = outing.crm_id.as_deref().and_then(|id| phones.of(id));

@@ -5,11 +5,14 @@ use std::{collections::BTreeMap, iter::Peekable, sync::Arc, time::Duration};
 use passage_config::Site;
 use passage_gateway::radio::{
     Advert,
-    simulate::{Adverts, Carrier, Phone, Walk, stranger},
+    simulate::{Carrier, Phone, Walk, stranger},
 };
 use passage_protocol::{ChainKey, Millis, StoreId};
 
 use crate::day::{How, Outing, Where};
+
+/// What one phone will send.
+type Adverts = Box<dyn Iterator<Item = Advert> + Send>;
 
 /// All phones that are or will be on the air.
 pub struct Streets {
