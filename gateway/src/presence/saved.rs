@@ -1,6 +1,6 @@
 //! What a restart needs: the tracks that changed, in JSON, without any address.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use passage_protocol::Subject;
 
@@ -21,6 +21,8 @@ pub struct RestoreError;
 #[derive(Default)]
 pub(super) struct Dirty {
     subjects: BTreeMap<Subject, bool>,
+    /// Whose evidence runs ahead of what is saved, by less than [`LAG`].
+    ahead: BTreeSet<Subject>,
 }
 
 impl Dirty {
@@ -29,6 +31,7 @@ impl Dirty {
     }
 
     pub fn forget(&mut self, subject: &Subject, track: &Track) {
+        self.ahead.remove(subject);
         if track.saved.is_some() {
             self.touch(subject, true);
         } else if self.subjects.get(subject) == Some(&false) {
@@ -42,8 +45,14 @@ impl Presence {
     /// What changed since the last call, to be committed with the changes that were reported since.
     ///
     /// With `full`, everything is in it, so that a restart that plays the rest of a capture again decides exactly as if it had never
-    /// stopped. Without, only who is in a zone is: at once after an enter, dwell or exit, else when 30 s of evidence have come together.
+    /// stopped. Without, only who is in a zone is: at once after an enter, dwell or exit, else when 30 s of evidence have come together. A
+    /// call with `full` at an orderly stop brings the rest.
     pub fn take_saved(&mut self, full: bool) -> Vec<SavedState> {
+        if full {
+            for subject in std::mem::take(&mut self.dirty.ahead) {
+                self.dirty.touch(&subject, false);
+            }
+        }
         let dirty = std::mem::take(&mut self.dirty.subjects);
         dirty.into_iter().filter_map(|(subject, transition)| self.save(&subject, transition, full)).collect()
     }
@@ -58,8 +67,10 @@ impl Presence {
         }
         let lags = track.saved.is_none_or(|saved| track.seen.since(saved) >= LAG);
         if !(full || transition || lags) {
+            self.dirty.ahead.insert(subject.clone());
             return None;
         }
+        self.dirty.ahead.remove(subject);
         track.saved = Some(track.seen);
         Some(SavedState { value: serde_json::to_vec(track).ok(), ..forgotten })
     }

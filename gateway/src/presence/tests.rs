@@ -1,23 +1,12 @@
-use passage_config::RadioZone;
 use passage_protocol::Rid;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
 
-pub(super) fn defaults() -> PresenceRules {
-    PresenceRules {
-        inside: RadioZone { enter_dbm: -75, leave_dbm: -83 },
-        front: RadioZone { enter_dbm: -85, leave_dbm: -92 },
-        enter_sightings: 3,
-        window: Duration::from_secs(32),
-        silence: Duration::from_secs(180),
-    }
-}
-
 pub(super) fn machine() -> Presence {
     let marks = [600, 120, 300].map(Duration::from_secs).to_vec();
-    Presence::new("lyon-1".parse().unwrap(), defaults(), marks)
+    Presence::new("lyon-1".parse().unwrap(), PresenceRules::default(), marks)
 }
 
 pub(super) fn who(n: u8) -> Subject {
@@ -223,6 +212,11 @@ fn only_who_is_in_a_zone_is_saved_and_not_at_every_sighting() {
         }
     }
     assert_eq!(saves, [2, 32]);
+    let rest = presence.take_saved(true);
+    assert_eq!(rest.len(), 1, "an orderly stop saves what a lazy save left out");
+    let mut after = machine();
+    after.restore(&rest[0].key, rest[0].value.as_ref().unwrap()).unwrap();
+    assert_eq!(after.next_due(), Some(Millis::from_secs(60 + 180)));
     presence.advance(Millis::from_secs(1000), &mut changes);
     let last = presence.take_saved(false);
     assert_eq!(last.len(), 1);

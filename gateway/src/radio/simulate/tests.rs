@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use passage_config::{Brand, PresenceRules, RadioZone, Sender};
+use passage_config::{Brand, PresenceRules, Sender};
 use passage_protocol::{Phase, Subject, Zone};
 
 use super::*;
@@ -30,19 +30,9 @@ fn decoder() -> Decoder {
     }])
 }
 
-fn rules() -> PresenceRules {
-    PresenceRules {
-        inside: RadioZone { enter_dbm: -75, leave_dbm: -83 },
-        front: RadioZone { enter_dbm: -85, leave_dbm: -92 },
-        enter_sightings: 3,
-        window: Duration::from_secs(32),
-        silence: Duration::from_secs(180),
-    }
-}
-
 /// Radio, decoder and presence together, as the pipeline runs them.
 fn changes(adverts: impl Iterator<Item = Advert>) -> Vec<Change> {
-    let (decoder, mut presence) = (decoder(), Presence::new("lyon-1".parse().unwrap(), rules(), Vec::new()));
+    let (decoder, mut presence) = (decoder(), Presence::new("lyon-1".parse().unwrap(), PresenceRules::default(), Vec::new()));
     let mut changes = Vec::new();
     let mut last = NINE;
     for advert in adverts {
