@@ -221,13 +221,18 @@ impl<'a> Field<'a> {
 
     /// A number from `least` to `most`.
     pub(crate) fn number(&self, least: f64, most: f64) -> Option<f64> {
-        #[expect(clippy::cast_precision_loss, reason = "only numbers far below 2^53 pass the range")]
-        let n = match self.node.kind {
-            Kind::Integer(n) => n as f64,
-            Kind::Number(n) => n,
-            _ => return self.wrong_kind("a number", &format!("{least}, without quotes")),
-        };
+        let n = self.any_number(least)?;
         if (least..=most).contains(&n) { Some(n) } else { self.out_of_range(&n.to_string(), &least.to_string(), &most.to_string()) }
+    }
+
+    /// Any number; its range is looked at elsewhere. `example` stands in the mend when it is none.
+    pub(crate) fn any_number(&self, example: f64) -> Option<f64> {
+        #[expect(clippy::cast_precision_loss, reason = "only numbers far below 2^53 pass the range")]
+        match self.node.kind {
+            Kind::Integer(n) => Some(n as f64),
+            Kind::Number(n) => Some(n),
+            _ => self.wrong_kind("a number", &format!("{example}, without quotes")),
+        }
     }
 
     pub(crate) fn out_of_range<T>(&self, n: &str, least: &str, most: &str) -> Option<T> {

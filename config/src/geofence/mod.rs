@@ -115,7 +115,7 @@ fn properties(f: Field<'_>, names: &Names, fences: &mut Fences) -> Option<Proper
         f.choice(&[("store", FenceKind::Store), ("nearby", FenceKind::Nearby)])
     });
     let radius = |f: Field<'_>| {
-        let metres = f.number(f64::MIN, f64::MAX)?;
+        let metres = f.any_number(150.0)?;
         if (10.0..=50_000.0).contains(&metres) {
             return Some(metres);
         }
