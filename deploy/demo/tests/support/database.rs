@@ -14,7 +14,7 @@ impl Database {
             .expect("PASSAGE_TEST_POSTGRES must name a PostgreSQL server where databases may be created; deploy/test starts one");
         let name = format!("passage_{}", uuid::Uuid::now_v7().simple());
         let mut admin = PgConnection::connect(&server).await.unwrap();
-        sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut admin).await.unwrap();
+        sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE template0"))).execute(&mut admin).await.unwrap();
         Self { server, name }
     }
 

@@ -3,6 +3,7 @@
 
 pub mod binary;
 pub mod broker;
+pub mod crash;
 pub mod database;
 pub mod scene;
 pub mod smsc;

@@ -18,9 +18,10 @@ use super::{
     eventually, free_port,
 };
 
-/// The day that is played: Friday 2026-11-20, 10:40 in Paris.
-pub const START: &str = "2026-11-20T10:40:00+01:00";
-pub const START_MS: i64 = 1_795_167_600_000;
+/// When the files are laid out, members imported and apps enrolled: Friday 2026-11-20, 10:30 in Paris. Until [`Scene::play`], time runs as in life.
+const PREPARED: Millis = Millis(1_795_167_000_000);
+/// When something may happen: 10:40.
+pub const START: Millis = Millis(1_795_167_600_000);
 /// The number of the demo's first member, as an SMSC sees it.
 pub const FIRST_NUMBER: &str = "33639980001";
 
@@ -28,8 +29,11 @@ pub const FIRST_NUMBER: &str = "33639980001";
 pub struct Scene {
     pub folder: TempDir,
     pub api: String,
-    pub speed: f64,
+    pub positions: String,
+    start: Millis,
     anchor: Millis,
+    speed: f64,
+    broker: u16,
     namespace: Namespace,
 }
 
@@ -48,15 +52,24 @@ pub enum Sms {
 }
 
 impl Scene {
-    /// Lays the files out. Time starts now and runs `speed` times as fast as life.
-    pub fn new(database: &str, broker: u16, sms: &Sms, speed: f64) -> Self {
+    /// Lays the files out. It is 10:30 and time runs as in life, so that what a test prepares takes none of the time that it plays.
+    pub fn new(database: &str, broker: u16, sms: &Sms) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/demo");
         copy(&demo, folder.path());
         let anchor = Clock::System.now();
         let namespace = load_site(&demo).unwrap().brands["maison-aubrac"].namespace;
         let api = free_port();
-        let scene = Self { folder, api: format!("http://127.0.0.1:{api}"), speed, anchor, namespace };
+        let scene = Self {
+            folder,
+            api: format!("http://127.0.0.1:{api}"),
+            positions: format!("127.0.0.1:{}", free_port()),
+            start: PREPARED,
+            anchor,
+            speed: 1.0,
+            broker,
+            namespace,
+        };
         // The demo's secret, so that nobody of the cast is held out by chance.
         std::fs::write(scene.path("hub.key"), b"the demo has no secret to keep:)").unwrap();
         std::fs::write(scene.path("smpp-password"), "desk").unwrap();
@@ -78,6 +91,16 @@ impl Scene {
         scene
     }
 
+    /// Sets the clock: it is `lead` before [`START`] now, and time runs `speed` times as fast as life. A hub that runs must be started anew, and
+    /// gateway files written only afterwards.
+    pub fn play(&mut self, speed: f64, lead: Duration) {
+        let old = self.clock();
+        (self.start, self.anchor, self.speed) = (START - lead, Clock::System.now(), speed);
+        let hub = std::fs::read_to_string(self.path("hub.toml")).unwrap();
+        assert!(hub.contains(&old), "hub.toml does not hold the clock that is to be replaced");
+        std::fs::write(self.path("hub.toml"), hub.replace(&old, &self.clock())).unwrap();
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -87,19 +110,30 @@ impl Scene {
     }
 
     fn clock(&self) -> String {
-        let anchor = chrono::DateTime::from_timestamp_millis(self.anchor.0).unwrap().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
-        format!("{{ start = \"{START}\", anchor = \"{anchor}\", speed = {:?} }}", self.speed)
+        let text = |at: Millis| chrono::DateTime::from_timestamp_millis(at.0).unwrap().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+        format!("{{ start = \"{}\", anchor = \"{}\", speed = {:?} }}", text(self.start), text(self.anchor), self.speed)
+    }
+
+    fn shared_clock(&self) -> Clock {
+        Clock::Scaled { start: self.start, anchor: self.anchor, speed: self.speed }
     }
 
     /// Business time now, by the clock that the processes share.
     pub fn now(&self) -> Millis {
-        Clock::Scaled { start: Millis(START_MS), anchor: self.anchor, speed: self.speed }.now()
+        self.shared_clock().now()
+    }
+
+    /// Sleeps until business time is `at`.
+    pub async fn until(&self, at: Millis) {
+        while self.now() < at {
+            tokio::time::sleep(self.shared_clock().machine_time_until(at).unwrap().max(Duration::from_millis(1))).await;
+        }
     }
 
     /// Business time at a wall time.
     #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
     pub fn business(&self, wall_ms: i64) -> Millis {
-        Millis(START_MS + ((wall_ms - self.anchor.0) as f64 * self.speed) as i64)
+        Millis(self.start.0 + ((wall_ms - self.anchor.0) as f64 * self.speed) as i64)
     }
 
     /// Runs a command of the hub to its end and gives what it printed.
@@ -119,24 +153,17 @@ impl Scene {
         process
     }
 
-    /// Writes a gateway file. `radio` is a TOML value.
+    /// Writes a gateway file. `radio` is a TOML value, `more` are lines before the first table.
     pub fn write_gateway(&self, id: &str, store: Option<&str>, radio: &str, more: &str) {
         let key = self.hub(&["key"]);
         let store = store.map_or_else(String::new, |s| format!("store = \"{s}\"\n"));
-        // `more` may open tables of its own, so it comes last.
-        let broker = self.broker_lines();
         let text = format!(
-            "id = \"{id}\"\n{store}data = \"data-{id}\"\nhub_keys = [\"{}\"]\nradio = {radio}\nclock = {}\n{more}\n{broker}",
+            "id = \"{id}\"\n{store}data = \"data-{id}\"\nhub_keys = [\"{}\"]\nradio = {radio}\nclock = {}\n{more}\n[mqtt]\nhost = \"127.0.0.1\"\nport = {}\n",
             key.trim(),
-            self.clock()
+            self.clock(),
+            self.broker
         );
         std::fs::write(self.path(&format!("{id}.toml")), text).unwrap();
-    }
-
-    fn broker_lines(&self) -> String {
-        let hub = std::fs::read_to_string(self.path("hub.toml")).unwrap();
-        let port = hub.lines().skip_while(|l| *l != "[mqtt]").find(|l| l.starts_with("port")).unwrap().to_owned();
-        format!("[mqtt]\nhost = \"127.0.0.1\"\n{port}\n")
     }
 
     pub fn start_gateway(&self, id: &str) -> Process {
@@ -171,8 +198,7 @@ impl Scene {
 
     /// Tells the hub whose cookie it is.
     pub async fn identify(&self, crm_id: &str, cookie: &str) {
-        let body = json!({ "cookie": cookie, "crm_id": crm_id, "reason": "login" });
-        let answer = self.post("/v1/identify", &body).await;
+        let answer = self.post("/v1/identify", &json!({ "cookie": cookie, "crm_id": crm_id })).await;
         assert!(answer.status().is_success(), "a link was refused: {}", answer.text().await.unwrap());
     }
 
@@ -212,7 +238,8 @@ pub struct Line {
     pub data: Vec<u8>,
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a folder with everything in it.
+pub fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();

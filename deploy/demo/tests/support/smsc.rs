@@ -36,14 +36,16 @@ pub struct Submit {
 #[derive(Default)]
 struct Desk {
     submits: Mutex<Vec<Submit>>,
-    esme: tokio::sync::Mutex<Option<ESME>>,
+    /// The bound hub and the session that it is bound by: a hub that was killed may be noticed only after the next one has bound.
+    bound: tokio::sync::Mutex<Option<(String, Arc<ESME>)>>,
     next: AtomicU64,
+    answers_after: Duration,
 }
 
 #[async_trait]
 impl SmppServerListener for Desk {
     async fn on_bind_transceiver(&self, bind: bind_transceiver, _: &SmppConnectionInformation, _: &String) -> bind_transceiver_resp {
-        bind.accept("desk".to_owned())
+        bind.accept("desk".to_owned(), Some(0x34))
     }
 
     async fn on_submit_sm(&self, submit: submit_sm, _: &SmppConnectionInformation, _: &String) -> submit_sm_resp {
@@ -60,15 +62,19 @@ impl SmppServerListener for Desk {
             bytes: submit.short_message.clone(),
             id: id.clone(),
         });
+        tokio::time::sleep(self.answers_after).await;
         submit.accept(id)
     }
 
-    async fn on_esme_bound(&self, esme: ESME, _: &String) {
-        *self.esme.lock().await = Some(esme);
+    async fn on_esme_bound(&self, esme: ESME, session: &String) {
+        *self.bound.lock().await = Some((session.clone(), Arc::new(esme)));
     }
 
-    async fn on_esme_unbound(&self, _: &String) {
-        *self.esme.lock().await = None;
+    async fn on_esme_unbound(&self, session: &String) {
+        let mut bound = self.bound.lock().await;
+        if bound.as_ref().is_some_and(|(s, _)| s == session) {
+            *bound = None;
+        }
     }
 }
 
@@ -81,8 +87,13 @@ pub struct Smsc {
 
 impl Smsc {
     pub async fn start() -> Self {
+        Self::slow(Duration::ZERO).await
+    }
+
+    /// One that thinks for a while before it answers a submit.
+    pub async fn slow(answers_after: Duration) -> Self {
         let port = free_port();
-        let desk = Arc::new(Desk::default());
+        let desk = Arc::new(Desk { answers_after, ..Desk::default() });
         let mut server = SmppServer::new(Ipv4Addr::LOCALHOST.into(), port, desk.clone());
         server.start().await;
         Self { port, desk, server }
@@ -110,7 +121,11 @@ impl Smsc {
     }
 
     async fn deliver(&self, from: &str, to: &str, esm_class: u8, text: &str) {
-        let esme = eventually("a bound hub", Duration::from_secs(20), || async { self.desk.esme.lock().await.clone() }).await;
+        let bound = || async {
+            let bound = self.desk.bound.lock().await;
+            bound.as_ref().map(|(_, esme)| esme.clone())
+        };
+        let esme = eventually("a bound hub", Duration::from_secs(20), bound).await;
         let sent = esme
             .deliver_sm()
             .source_addr_ton(1)

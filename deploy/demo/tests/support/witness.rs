@@ -7,9 +7,12 @@ use std::{
 
 use rumqttc::v5::{AsyncClient, Event, MqttOptions, mqttbytes::QoS, mqttbytes::v5::Packet};
 
-/// Topics and payloads in the order of their arrival.
+/// A topic and a payload.
+pub type Message = (String, Vec<u8>);
+
+/// Messages in the order of their arrival.
 #[derive(Clone, Default)]
-pub struct Witness(Arc<Mutex<Vec<(String, Vec<u8>)>>>);
+pub struct Witness(Arc<Mutex<Vec<Message>>>);
 
 impl Witness {
     /// Listens to everything from now on, over broker restarts too.
@@ -44,7 +47,7 @@ impl Witness {
         witness
     }
 
-    pub fn messages(&self) -> Vec<(String, Vec<u8>)> {
+    pub fn messages(&self) -> Vec<Message> {
         self.0.lock().unwrap().clone()
     }
 
