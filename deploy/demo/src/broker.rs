@@ -11,6 +11,17 @@ use std::{
 use anyhow::{Context, Result, bail};
 use tokio::net::TcpStream;
 
+/// Which broker to start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Choice {
+    /// mosquitto when it is found, else the embedded one.
+    Auto,
+    /// mosquitto.
+    Mosquitto,
+    /// The one in this process.
+    Embedded,
+}
+
 /// A running broker. Dropping it ends a mosquitto that was started here.
 #[derive(Debug)]
 pub struct Broker {
@@ -23,11 +34,12 @@ pub struct Broker {
 
 impl Broker {
     /// Starts a broker whose files, if it has any, lie in `folder`.
-    pub async fn start(folder: &Path) -> Result<Self> {
+    pub async fn start(choice: Choice, folder: &Path) -> Result<Self> {
         let port = free_port()?;
-        let broker = match find_mosquitto() {
-            Some(program) => mosquitto(&program, folder, port)?,
-            None => embedded(port)?,
+        let broker = match (choice, find_mosquitto()) {
+            (Choice::Auto | Choice::Mosquitto, Some(program)) => mosquitto(&program, folder, port)?,
+            (Choice::Mosquitto, None) => bail!("mosquitto was not found; install it with: apt install mosquitto"),
+            (Choice::Auto | Choice::Embedded, _) => embedded(port)?,
         };
         wait_for(port).await.with_context(|| format!("{} did not open 127.0.0.1:{port}", broker.name))?;
         Ok(broker)

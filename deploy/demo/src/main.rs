@@ -32,6 +32,9 @@ struct Cli {
     /// Run on an edited copy of config/demo; changes of its files are taken over while the day is played.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/demo"))]
     config: PathBuf,
+    /// Which MQTT broker to start.
+    #[arg(long, value_enum, default_value = "auto")]
+    broker: broker::Choice,
     /// Also hear this machine's Bluetooth radio, and take positions of a real phone in OwnTracks JSON.
     #[arg(long)]
     listen: bool,
@@ -52,7 +55,7 @@ async fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> Result<ExitCode> {
     let clock = Clock::stepped(play::Day::begin()?);
-    let mut system = system::System::start(&cli.config, clock.clone(), cli.listen).await?;
+    let mut system = system::System::start(&cli.config, clock.clone(), cli.broker, cli.listen).await?;
     let mut phones = phones::Phones::new(system.api(), system.app_token()?, system.positions());
     println!("broker    {}", system.broker_name());
     println!("console   http://{}", system.console());

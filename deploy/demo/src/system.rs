@@ -27,7 +27,7 @@ use tempfile::TempDir;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::Broker;
+use crate::broker::{Broker, Choice};
 
 /// The demo's secret is public, so that member codes and the hold-out are the same on every run. A real hub makes its own.
 const SECRET: [u8; 32] = *b"the demo has no secret to keep:)";
@@ -53,9 +53,9 @@ pub struct System {
 
 impl System {
     /// Starts broker, hub and gateways on the files in `files`, with their data in a temporary folder.
-    pub async fn start(files: &Path, clock: Clock, listen: bool) -> Result<Self> {
+    pub async fn start(files: &Path, clock: Clock, broker: Choice, listen: bool) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let broker = Broker::start(folder.path()).await?;
+        let broker = Broker::start(broker, folder.path()).await?;
         let stop = CancellationToken::new();
         let keyring = Keyring::from_secret(&SECRET);
         let sandbox = Sandbox::default();
