@@ -9,6 +9,7 @@ use passage_protocol::{Millis, StoreId};
 use super::{Console, Page, query};
 use crate::{
     identity::MemberId,
+    offer::{Check, Decision, decision::Mark},
     report::{self, Span, Summary},
 };
 
@@ -66,6 +67,19 @@ impl Console {
     }
 }
 
+/// The checks in their order, each with its mark.
+fn checks(checks: &[Check]) -> String {
+    let one = |c: &Check| {
+        let mark = match c.outcome {
+            Mark::Pass => "✓",
+            Mark::Fail => "✗",
+            Mark::Skip => "–",
+        };
+        format!("{mark} {}", c.detail)
+    };
+    checks.iter().map(one).collect::<Vec<_>>().join(" · ")
+}
+
 fn render(template: &impl Template) -> Page {
     Ok(Html(template.render()?))
 }
@@ -95,23 +109,23 @@ pub async fn visits(console: &Console) -> Page {
 pub async fn messages(console: &Console) -> Page {
     let found = query::messages(&console.db, console.today()).await?;
     let row = |m: &query::MessageLine| {
-        let number = "•• •• •• ••".to_owned();
         let fate = if m.reason.is_empty() { m.state.clone() } else { format!("{} ({})", m.state, m.reason) };
-        vec![console.time(m.at, &m.store), m.member.code(), number, m.offer.clone(), m.store.clone(), fate, m.text.clone()]
+        vec![console.time(m.at, &m.store), m.member.code(), m.offer.clone(), m.store.clone(), fate, m.text.clone()]
     };
     render(&Table {
         frame: console.frame("Messages"),
-        note: "SMS of today. A message whose fate nobody can know is shown as unknown and is not repeated.",
-        head: vec!["planned", "member", "number", "offer", "store", "fate", "text"],
+        note: "SMS of today; numbers are never shown. A message whose fate nobody can know is shown as unknown and is not repeated.",
+        head: vec!["planned", "member", "offer", "store", "fate", "text"],
         rows: found.iter().map(row).collect(),
     })
 }
 
 pub async fn decisions(console: &Console, member: Option<MemberId>) -> Page {
     let found = query::decisions(&console.db, console.today(), member).await?;
-    let row = |d: &query::DecisionLine| {
-        let at = console.time(d.at, &d.store);
-        vec![at, d.member.code(), d.offer.clone(), d.store.clone(), d.trigger.clone(), d.result.clone(), d.reasons.clone()]
+    let row = |d: &Decision| {
+        let at = console.time(d.at.0, d.store.as_str());
+        let (store, result) = (d.store.to_string(), d.result.word().to_owned());
+        vec![at, d.member.code(), d.offer.clone(), store, d.trigger.clone(), result, checks(&d.checks)]
     };
     render(&Table {
         frame: console.frame("Decisions"),

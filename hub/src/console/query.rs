@@ -3,8 +3,9 @@
 use crate::{
     args,
     identity::MemberId,
+    offer::Decision,
     report::Span,
-    store::{Db, StoreError},
+    store::{self, Db, StoreError},
 };
 
 /// A stay.
@@ -19,7 +20,7 @@ pub struct VisitLine {
     pub open: bool,
 }
 
-/// A message. The number never comes here, only the sealed value's owner does.
+/// A message. Its number never comes here.
 #[derive(Debug)]
 pub struct MessageLine {
     pub member: MemberId,
@@ -29,18 +30,6 @@ pub struct MessageLine {
     pub state: String,
     pub reason: String,
     pub at: i64,
-}
-
-/// A decision.
-#[derive(Debug)]
-pub struct DecisionLine {
-    pub member: MemberId,
-    pub offer: String,
-    pub store: String,
-    pub trigger: String,
-    pub at: i64,
-    pub result: String,
-    pub reasons: String,
 }
 
 /// A gateway's sequence as far as it is stored.
@@ -90,21 +79,14 @@ pub async fn messages(db: &Db, span: Span) -> Result<Vec<MessageLine>, StoreErro
     db.fetch(sql, args![span.from, span.to, PAGE]).await?.iter().map(line).collect()
 }
 
-pub async fn decisions(db: &Db, span: Span, member: Option<MemberId>) -> Result<Vec<DecisionLine>, StoreError> {
-    let sql = "SELECT member, offer, store, trigger_kind, at, result, reasons FROM decision \
-               WHERE at >= $1 AND at < $2 AND (member = $3 OR $3 < 0) ORDER BY at DESC, id LIMIT $4";
-    let line = |r: &crate::store::Row| {
-        Ok(DecisionLine {
-            member: MemberId(r.int(0)?),
-            offer: r.text(1)?,
-            store: r.text(2)?,
-            trigger: r.text(3)?,
-            at: r.int(4)?,
-            result: r.text(5)?,
-            reasons: r.text(6)?,
-        })
+/// Newest first; of one member if one is named.
+pub async fn decisions(db: &Db, span: Span, member: Option<MemberId>) -> Result<Vec<Decision>, StoreError> {
+    let mut found = match member {
+        Some(member) => store::decision::of_member(&mut db.begin_read().await?, member).await?,
+        None => store::decision::list(db, span.from, span.to, u32::try_from(PAGE).unwrap_or(u32::MAX)).await?,
     };
-    db.fetch(sql, args![span.from, span.to, member.map_or(-1, |m| m.0), PAGE]).await?.iter().map(line).collect()
+    found.sort_by_key(|d| std::cmp::Reverse(d.at));
+    Ok(found)
 }
 
 pub async fn gateways(db: &Db) -> Result<Vec<GatewayLine>, StoreError> {
