@@ -1,0 +1,88 @@
+//! The console's pages on both engines: what they show, and what they never show.
+
+#[path = "support/shop.rs"]
+mod shop;
+mod support;
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    http::{Request, StatusCode},
+};
+use http_body_util::BodyExt;
+use passage_hub::{args, console::Console, identity::MemberId, store::Db};
+use passage_protocol::Clock;
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+use shop::friday;
+use support::both;
+
+const SEALED: &[u8] = b"sealed-number";
+
+async fn furnished(db: &Db) -> Console {
+    let at = friday(15, 0);
+    let member = MemberId(424_242);
+    let visit = "INSERT INTO visit (id, member, store, start_at, end_at, dwell_ms, label, is_open, seen_from, seen_to, state, updated_at) \
+                 VALUES ('v1', $1, 'lyon-bellecour', $2, $2, 185000, 'qualified', 1, $2, $2, '{}', $2)";
+    db.execute(visit, args![member.0, at]).await.unwrap();
+    let message = "INSERT INTO message (id, send_key, decision, member, brand, entity, offer, store, destination, sealed, text, sender, parts, \
+                   encoding, trigger_at, deadline, validity_ms, state, reason, planned_at) VALUES ('m1', $1, 'd1', $2, 'b', 'e', 'coat', \
+                   'lyon-bellecour', $1, $3, 'Bonjour <script>', 'MAISON', 1, 'gsm7', $4, $4, 1, 'unknown', 'link-cut', $4)";
+    db.execute(message, args![&[7; 32], member.0, SEALED, at]).await.unwrap();
+    let (_, config) = watch::channel(Arc::new(shop::config(shop::site())));
+    Console { db: db.clone(), config, clock: Clock::stepped(at) }
+}
+
+async fn get(console: &Console, path: &str, host: &str) -> (StatusCode, String, String) {
+    let request = Request::builder().uri(path).header("host", host).body(Body::empty()).unwrap();
+    let answer = console.clone().router().oneshot(request).await.unwrap();
+    let policy = answer.headers().get("content-security-policy").map_or("", |v| v.to_str().unwrap()).to_owned();
+    let status = answer.status();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    (status, policy, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn visits_and_messages_stand_on_their_pages_with_codes_instead_of_names() {
+    both(async |db| {
+        let console = furnished(&db).await;
+        let code = MemberId(424_242).code();
+        for (path, words) in [("/visits", vec!["3 min 05 s", "qualified", "15:00:00"]), ("/messages", vec!["unknown (link-cut)", "coat"])] {
+            let (status, policy, page) = get(&console, path, "127.0.0.1:8081").await;
+            assert_eq!(status, StatusCode::OK);
+            assert!(policy.contains("default-src 'none'"), "{path} has no content policy");
+            assert!(page.contains(&code), "{path} does not show the member's code");
+            for word in words {
+                assert!(page.contains(word), "{path} does not show {word}");
+            }
+            assert!(!page.contains("sealed-number") && !page.contains("<script>"), "{path} shows what it must not");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_overview_counts_what_there_is_and_every_page_answers() {
+    both(async |db| {
+        let console = furnished(&db).await;
+        let (_, _, page) = get(&console, "/", "localhost:8081").await;
+        assert!(page.contains("<td>qualified</td><td class=\"n\">1</td>"), "{page}");
+        for path in ["/decisions", "/decisions/0000-CY9J", "/gateways", "/style.css"] {
+            assert_eq!(get(&console, path, "localhost").await.0, StatusCode::OK, "{path}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_foreign_host_name_gets_nothing() {
+    both(async |db| {
+        let console = furnished(&db).await;
+        let (status, _, page) = get(&console, "/visits", "shop.example:8081").await;
+        assert_eq!(status, StatusCode::MISDIRECTED_REQUEST);
+        assert!(!page.contains(&MemberId(424_242).code()));
+    })
+    .await;
+}
