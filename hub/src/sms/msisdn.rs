@@ -22,6 +22,12 @@ impl Msisdn {
         Some(Self { e164, country })
     }
 
+    /// Reads the numbering plans of all countries now, which takes up to half a second, so that the first message does not wait for them.
+    pub fn prepare() {
+        // Any number does.
+        let _ = Self::parse("+33639980000", "FR");
+    }
+
     /// The whole number. Never for a log.
     pub fn expose(&self) -> &str {
         &self.e164

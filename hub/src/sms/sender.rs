@@ -85,6 +85,8 @@ impl Sender {
         self.allowed()?;
         let unlink = CancellationToken::new();
         let sending = async {
+            // Fails only when the process ends.
+            let _ = tokio::task::spawn_blocking(Msisdn::prepare).await;
             self.recover().await;
             self.send_until(&stop).await;
             unlink.cancel();
