@@ -22,6 +22,8 @@ use super::{
 const PREPARED: Millis = Millis(1_795_167_000_000);
 /// When something may happen: 10:40.
 pub const START: Millis = Millis(1_795_167_600_000);
+/// The demo's secret, so that member codes are known and nobody of the cast is held out by chance.
+pub const KEY: [u8; 32] = *b"the demo has no secret to keep:)";
 /// The number of the demo's first member, as an SMSC sees it.
 pub const FIRST_NUMBER: &str = "33639980001";
 
@@ -70,8 +72,7 @@ impl Scene {
             broker,
             namespace,
         };
-        // The demo's secret, so that nobody of the cast is held out by chance.
-        std::fs::write(scene.path("hub.key"), b"the demo has no secret to keep:)").unwrap();
+        std::fs::write(scene.path("hub.key"), KEY).unwrap();
         std::fs::write(scene.path("smpp-password"), "desk").unwrap();
         let sms = match sms {
             Sms::Sandbox => "kind = \"sandbox\"".to_owned(),
