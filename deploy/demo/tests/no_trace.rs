@@ -133,7 +133,11 @@ async fn no_trace(engine: Keeps) {
     engine.wait_for(&scene, "the receipt", "SELECT COUNT(*) FROM message WHERE state = 'delivered'").await;
     scene.until(START + Duration::from_secs(90)).await;
     assert_eq!(engine.count(&scene, "SELECT COUNT(*) FROM installation").await, 2);
-    assert_eq!(engine.count(&scene, "SELECT COUNT(*) FROM event WHERE subject_kind = 'beacon'").await, 0, "a stranger's beacon is an event");
+    assert_eq!(
+        engine.count(&scene, "SELECT COUNT(*) FROM event WHERE subject_kind = 'beacon'").await,
+        0,
+        "a stranger's beacon is an event"
+    );
 
     // What is on disk now, with the write-ahead logs that an orderly end would have cleaned away.
     for process in [&mut hub, &mut lyon, &mut position] {
@@ -153,7 +157,11 @@ async fn no_trace(engine: Keeps) {
     let found: BTreeSet<String> = places.iter().flat_map(|place| search(place, &secrets)).collect();
     assert!(found.is_empty(), "{found:#?}");
     let bytes: usize = places.iter().map(|p| p.bytes.len()).sum();
-    println!("searched {bytes} bytes in {} places: {:?}", places.len(), places.iter().map(|p| (p.name.as_str(), p.bytes.len())).collect::<Vec<_>>());
+    println!(
+        "searched {bytes} bytes in {} places: {:?}",
+        places.len(),
+        places.iter().map(|p| (p.name.as_str(), p.bytes.len())).collect::<Vec<_>>()
+    );
 }
 
 /// Somebody else's phones and tags: an iBeacon, service data under another UUID, manufacturer data.
@@ -265,7 +273,8 @@ fn secrets(strangers: &[([u8; 6], Vec<u8>)], own_address: [u8; 6], lina: &Phone,
         add(format!("the CRM id of {name}"), true, of_text(crm_id));
         add(format!("the e-mail address of {name}"), true, of_text(&format!("{name}.0{last}@example.fr")));
         add(format!("the card of {name}"), true, of_text(card));
-        let number = [format!("63998{last}"), format!("6 39 98 {} {}", &last[..2], &last[2..]), format!("6.39.98.{}.{}", &last[..2], &last[2..])];
+        let number =
+            [format!("63998{last}"), format!("6 39 98 {} {}", &last[..2], &last[2..]), format!("6.39.98.{}.{}", &last[..2], &last[2..])];
         add(format!("the number of {name}"), true, number.iter().flat_map(|n| of_text(n)).collect());
     }
     for (name, phone) in [("Lina", lina), ("Ines", ines)] {
