@@ -18,7 +18,7 @@ mod sources;
 use std::{
     net::SocketAddr,
     sync::{Arc, atomic::Ordering},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use passage_config::GatewayConfig;
@@ -40,6 +40,9 @@ use crate::{
     radio::{Heard, RadioError, Source},
     uplink::Uplink,
 };
+
+/// After a stop, the disk has so long to take what waits in memory.
+const LAST_TRIES: Duration = Duration::from_secs(10);
 
 /// What the decider takes in. The senders that carry a reply learn that everything decided so far is committed to the outbox.
 ///
@@ -151,11 +154,12 @@ impl Gateway {
             started: Instant::now(),
         };
 
-        let after_decider = CancellationToken::new();
-        let writer = tokio::spawn(writer.run(CancellationToken::new()));
+        let (after_decider, give_up) = (CancellationToken::new(), CancellationToken::new());
+        let writer = tokio::spawn(writer.run(give_up.clone()));
         let uplink = tokio::spawn(uplink.run(after_decider.clone()));
         let decider = tokio::spawn(decider.run(stop.clone()));
         let sources = [listener.map(|l| tokio::spawn(l.run(stop.clone()))), server.map(|s| tokio::spawn(s.run(stop.clone())))];
+        tokio::spawn(late(stop.clone(), give_up.clone()));
         let all = tokio::spawn({
             let outbox = outbox.clone();
             async move {
@@ -166,10 +170,20 @@ impl Gateway {
                 after_decider.cancel();
                 let _ = uplink.await;
                 outbox.close().await;
+                give_up.cancel();
                 let _ = writer.await;
             }
         });
         Ok(GatewayHandle { inputs, position_addr, health, outbox, all })
+    }
+}
+
+/// A disk that refuses must not keep the gateway from stopping: some time after the stop, the outbox gives up what it cannot write.
+async fn late(stop: CancellationToken, give_up: CancellationToken) {
+    stop.cancelled().await;
+    tokio::select! {
+        () = tokio::time::sleep(LAST_TRIES) => give_up.cancel(),
+        () = give_up.cancelled() => {}
     }
 }
 

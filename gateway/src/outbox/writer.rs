@@ -173,7 +173,7 @@ impl Writer {
                     if stop.is_cancelled() {
                         return;
                     }
-                    self.wait_with(&mut group, pause).await;
+                    self.wait_with(&mut group, pause, stop).await;
                     pause = (pause * 2).min(Duration::from_secs(30));
                 }
             }
@@ -191,17 +191,24 @@ impl Writer {
     }
 
     /// Takes in more batches while the disk refuses, up to the size of the ring.
-    async fn wait_with(&mut self, group: &mut Group, pause: Duration) {
-        let until = time::Instant::now() + pause;
-        while group.changes.len() < RING {
-            match time::timeout_at(until, self.inbox.recv()).await {
-                Ok(Some(Order::Append { batch, flush, done })) => group.add(batch, flush, done),
-                // Dropped askers see a closed outbox and try again later.
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => break,
+    async fn wait_with(&mut self, group: &mut Group, pause: Duration, stop: &CancellationToken) {
+        let over = time::sleep(pause);
+        tokio::pin!(over);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = &mut over => break,
+                order = self.inbox.recv(), if group.changes.len() < RING && !self.inbox.is_closed() => {
+                    // Other askers are dropped: they see a closed outbox and try again later.
+                    if let Some(Order::Append { batch, flush, done }) = order {
+                        group.add(batch, flush, done);
+                    }
+                }
             }
         }
-        time::sleep_until(until).await;
+        // An app that was not answered in time sends again; nobody waits here for ever.
+        group.waiting.retain(|done| !done.is_closed());
     }
 
     /// One transaction: reservation, rows, states, position. The ledger follows after the commit.
