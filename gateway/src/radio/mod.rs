@@ -82,6 +82,17 @@ pub enum RadioError {
         /// Where it starts in the file.
         offset: u64,
     },
+    /// An advert has a time that cannot be true; the source goes on with the next one.
+    #[error(
+        "advert {number} of the capture was left out: its time stamp lies {seconds} s {} of those around it",
+        if *seconds < 0 { "behind" } else { "ahead" }
+    )]
+    Time {
+        /// Counted from 1, broken records too.
+        number: u64,
+        /// Distance to the advert that it is compared with, negative when it is the earlier one.
+        seconds: i64,
+    },
     /// The radio of this machine cannot be used; the text ends with what to do.
     #[error("{0}")]
     Adapter(String),

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use passage_protocol::Millis;
 
 use super::{
-    Advert, RadioError,
+    Advert, LATEST_SECS, RadioError,
     hci::{self, Parts},
     window::Window,
 };
@@ -15,8 +15,6 @@ const FILE_HEADER: usize = 16;
 const RECORD_HEADER: usize = 24;
 /// Time stamps are microseconds; this one is 1970-01-01. (2000-01-01 is 0x00E03AB44A676000.)
 const EPOCH_US: i64 = 0x00dc_ddb3_0f2f_8000;
-/// 2100-01-01 in seconds; later time stamps are taken for damage.
-const LATEST_SECS: i64 = 4_102_444_800;
 /// No HCI packet is longer.
 const LONGEST: usize = 65_540;
 /// Longest record that a search for the next good one believes in.

@@ -3,7 +3,7 @@
 use passage_protocol::Millis;
 use serde::Deserialize;
 
-use super::{Advert, RadioError, window::Window};
+use super::{Advert, LATEST_SECS, RadioError, window::Window};
 
 /// Longer lines are left out. The longest advert there is needs some 3.4 kB in hex.
 const LONGEST: usize = 8 * 1024;
@@ -101,6 +101,9 @@ fn advert(line: &[u8], number: u64, offset: u64, is_last: bool) -> Option<Result
         Err(e) if e.is_data() => return Some(broken(number, offset, "a field is missing, unknown or of the wrong kind".to_owned())),
         Err(e) => return Some(broken(number, offset, format!("broken JSON at column {}", e.column()))),
     };
+    if !(0..LATEST_SECS).contains(&read.at.secs()) {
+        return Some(broken(number, offset, "`at` does not lie between 1970 and 2100; it is milliseconds since 1970".to_owned()));
+    }
     let mut address = [0; 6];
     if hex::decode_to_slice(&read.address, &mut address).is_err() {
         return Some(broken(number, offset, "`address` is not 12 hex digits".to_owned()));
@@ -141,6 +144,8 @@ mod tests {
             (r#"{"at":1,"address":"aabbccddeeff","rssi":-60,"data":"abc"}"#, "pairs of hex"),
             (r#"{"at":1,"#, "broken JSON"),
             ("nonsense", "broken JSON"),
+            (r#"{"at":-1,"address":"aabbccddeeff","rssi":-60,"data":""}"#, "between 1970 and 2100"),
+            (r#"{"at":9223372036854775807,"address":"aabbccddeeff","rssi":-60,"data":""}"#, "between 1970 and 2100"),
             (&" ".repeat(20_000).replace("  ", "{ "), "longer than"),
         ];
         for (line, why) in cases {

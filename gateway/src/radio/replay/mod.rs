@@ -9,16 +9,20 @@ use std::{
 use passage_protocol::Clock;
 use sha2::{Digest, Sha256};
 
-use self::{btsnoop::Btsnoop, lines::Lines, window::Window};
+use self::{btsnoop::Btsnoop, lines::Lines, steady::Steady, window::Window};
 use super::{Advert, Paced, RadioError};
 
 mod btsnoop;
 mod hci;
 mod lines;
+mod steady;
 mod window;
 
 /// How much of a capture makes its id; the time stamp of the first record is in it.
 const ID_BYTES: usize = 64;
+
+/// 2100-01-01 in seconds; later time stamps are taken for damage.
+const LATEST_SECS: i64 = 4_102_444_800;
 
 /// A capture that plays at its own time stamps.
 pub type Replay = Paced<Capture>;
@@ -47,7 +51,7 @@ impl Capture {
             Some(b'{') => Box::new(Lines::new(bytes)),
             Some(_) => Box::new(Btsnoop::new(bytes)?),
         };
-        Ok(Self { id, records })
+        Ok(Self { id, records: Box::new(Steady::new(records)) })
     }
 
     /// Tells this capture from others, so that a replay position of another one is not used: 16 hex digits, from its first bytes alone.
