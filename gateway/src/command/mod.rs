@@ -2,6 +2,7 @@
 
 mod check;
 mod example;
+pub mod log;
 mod replay;
 mod run;
 mod scan;
