@@ -7,7 +7,7 @@ use passage_protocol::{Ack, Gone, GoneReason, Seq, SeqRange, SeqSet};
 /// How many seqs are reserved durably at a time.
 pub const BLOCK: u64 = 1_000;
 /// Most gone records that one ack is answered with; the rest is named again by the next ack.
-const MAX_ANSWERS: usize = 200;
+pub const MAX_ANSWERS: usize = 200;
 
 /// The accounts of one epoch. Every seq below `next` is in exactly one of three states: held, gone, or acked (the rest).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -30,7 +30,7 @@ use passage_protocol::{Ack, Clock, Event, MAX_EVENTS, Millis, Seq, SeqRange};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{Change, SavedState, health::Health};
-pub use ledger::{AckEffect, Ledger, Verdict};
+pub use ledger::{AckEffect, Ledger, MAX_ANSWERS, Verdict};
 pub use writer::Writer;
 
 /// What one step of the deciding machines hands over. It is committed as a whole.

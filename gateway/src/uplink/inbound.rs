@@ -9,10 +9,12 @@ use super::{
     session::{Flying, Phase, Session, WINDOW},
     window::Window,
 };
-use crate::outbox::{AckEffect, Verdict};
+use crate::outbox::{AckEffect, MAX_ANSWERS, Verdict};
 
 /// Facts that are not older than this when a connection opens are live.
 const LIVE: Duration = Duration::from_secs(120);
+/// Hubs that are kept apart; whoever may write to the broker could name any number of them.
+const MAX_HUBS: usize = 64;
 
 impl Session<'_> {
     pub(super) async fn handle(&mut self, event: LinkEvent) {
@@ -55,7 +57,8 @@ impl Session<'_> {
             }
         };
         self.not_before = now + pause;
-        self.answers.extend(gone);
+        let room = MAX_ANSWERS.saturating_sub(self.answers.len());
+        self.answers.extend(gone.into_iter().take(room));
         if let Phase::Open(window) = &mut self.phase {
             window.bounced(&seqs, now);
         }
@@ -92,11 +95,22 @@ impl Session<'_> {
                 if let Err(e) = self.up.outbox.new_epoch().await {
                     tracing::warn!("no new epoch yet: {e}");
                 }
-                self.answers.clear();
+                self.leave_epoch();
                 self.phase = Phase::Hello { said: None };
             }
             // The writer is busy with a failing disk, or gone; the hub repeats itself.
             Err(e) => tracing::debug!("an ack could not be applied: {e}"),
+        }
+    }
+
+    /// What is owed or under way speaks of seqs of the old epoch; in the new one the same numbers name other events.
+    fn leave_epoch(&mut self) {
+        self.answers.clear();
+        for flying in self.flying.values_mut() {
+            if let Flying::Envelope { seqs, gone } = flying {
+                seqs.clear();
+                gone.clear();
+            }
         }
     }
 
@@ -121,7 +135,9 @@ impl Session<'_> {
     fn hub_state(&mut self, id: HubId, payload: &[u8]) {
         let before = self.hub_online();
         match HubState::from_slice(payload) {
-            Ok(state) if state.hub == id => self.hubs.insert(id, state.online),
+            Ok(state) if state.hub == id && (self.hubs.len() < MAX_HUBS || self.hubs.contains_key(&id)) => {
+                self.hubs.insert(id, state.online)
+            }
             // An empty retained message is how a hub is removed for good.
             _ => self.hubs.remove(&id),
         };
@@ -139,5 +155,76 @@ impl Session<'_> {
         if !GatewayState::from_slice(payload).is_ok_and(|s| s.online) {
             self.state_due = self.up.now();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Instant};
+
+    use passage_config::Mqtt;
+    use passage_protocol::{Clock, Gone, GoneReason, Millis, SeqRange};
+
+    use super::*;
+    use crate::{health::Health, outbox::Outbox, uplink::Uplink};
+
+    fn gone(seq: u64) -> Gone {
+        Gone { range: SeqRange { from: seq, to: seq }, reason: GoneReason::Evicted }
+    }
+
+    async fn uplink(dir: &tempfile::TempDir) -> Uplink {
+        let health = Arc::new(Health::default());
+        let clock = Clock::stepped(Millis(0));
+        let bounds = passage_config::Outbox::default();
+        let (outbox, _writer) = Outbox::open(dir.path(), &bounds, clock.clone(), Arc::clone(&health)).await.unwrap();
+        Uplink {
+            id: "gw-lyon-1".parse().unwrap(),
+            mqtt: Mqtt { host: "127.0.0.1".into(), port: 1, user: None, password: None },
+            hub_keys: passage_protocol::sign::Pinned::default(),
+            outbox,
+            clock,
+            health,
+            boot: "boot".into(),
+            started: Instant::now(),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_owed_in_an_old_epoch_is_not_said_of_the_new_one() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let up = uplink(&dir).await;
+        let mut session = Session::new(&up);
+        session.flying.insert(1, Flying::Envelope { seqs: vec![7], gone: vec![gone(7)] });
+        session.envelopes_flying = 1;
+        session.answers = vec![gone(8)];
+        session.leave_epoch();
+        session.answered(1, Outcome::Nobody);
+        assert!(session.answers.is_empty(), "{:?}", session.answers);
+    }
+
+    #[tokio::test]
+    async fn records_that_nobody_takes_do_not_outgrow_an_envelope() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let up = uplink(&dir).await;
+        let mut session = Session::new(&up);
+        for token in 0..5 {
+            session.flying.insert(token, Flying::Envelope { seqs: vec![], gone: (1..=MAX_ANSWERS as u64).map(gone).collect() });
+            session.envelopes_flying += 1;
+            session.answered(token, Outcome::Nobody);
+        }
+        assert_eq!(session.answers.len(), MAX_ANSWERS);
+    }
+
+    #[tokio::test]
+    async fn states_of_ever_new_hubs_cost_bounded_memory() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let up = uplink(&dir).await;
+        let mut session = Session::new(&up);
+        for n in 0..1_000 {
+            let hub: HubId = format!("hub-{n}").parse().unwrap();
+            let state = HubState { v: 1, hub: hub.clone(), boot: "b".into(), online: true, at: Millis(0), version: "t".into() };
+            session.hub_state(hub, &state.to_vec());
+        }
+        assert_eq!(session.hubs.len(), MAX_HUBS);
     }
 }

@@ -99,7 +99,8 @@ impl<'a> Session<'a> {
         loop {
             self.pump().await;
             let now = self.up.now();
-            if !self.flying.is_empty() && now >= self.last_answer + SILENT_BROKER {
+            let is_waiting = !self.flying.is_empty() || matches!(self.phase, Phase::Connecting);
+            if is_waiting && now >= self.last_answer + SILENT_BROKER {
                 return End::Lost("the broker has answered nothing for 30 s".into());
             }
             let wake = self.next_wake(now).saturating_sub(now).max(Duration::from_millis(1));
@@ -226,7 +227,7 @@ impl<'a> Session<'a> {
 
     fn next_wake(&self, now: Duration) -> Duration {
         if matches!(self.phase, Phase::Connecting) {
-            return now + SILENT_BROKER;
+            return self.last_answer + SILENT_BROKER;
         }
         let mut wake = self.state_due.min(self.hello_due().unwrap_or(Duration::MAX));
         if !self.flying.is_empty() {

@@ -131,7 +131,8 @@ impl Window {
             return Some(now);
         }
         let retry = self.sent.values().map(|s| s.retry_at).min();
-        let refill = self.backlog().filter(|&b| held.within(b).next().is_some()).map(|_| self.bucket.full_one_at(now));
+        let may_refill = self.sent.len() < MAX_WAITING;
+        let refill = self.backlog().filter(|&b| may_refill && held.within(b).next().is_some()).map(|_| self.bucket.full_one_at(now));
         retry.into_iter().chain(refill).min()
     }
 
@@ -261,6 +262,15 @@ mod tests {
         assert_eq!(seqs(&w.next(&held, 3, secs(1))), [1]);
         w.missing(&[SeqRange { from: 2, to: 2 }], secs(2));
         assert_eq!(seqs(&w.next(&held, 3, secs(2))), [1, 2]);
+    }
+
+    #[test]
+    fn with_enough_rows_under_way_the_backlog_waits_for_acks_and_not_in_a_busy_loop() {
+        let mut w = Window::new(10_000, secs(0));
+        let held = held(1..=9_999);
+        w.sent(&(1..=MAX_WAITING as Seq).collect::<Vec<_>>(), secs(0));
+        assert!(w.next(&held, 10_000, secs(5)).is_empty());
+        assert_eq!(w.next_due(&held, secs(5)), Some(FIRST_RETRY));
     }
 
     #[test]
