@@ -326,7 +326,7 @@ fn of_number(n: f64) -> Vec<(&'static str, Vec<u8>)> {
     #[allow(clippy::cast_possible_truncation)]
     let e7 = (n * 1e7).round() as i64;
     vec![
-        ("text", format!("{n:.7}")[..8].as_bytes().to_vec()),
+        ("text", format!("{n:.7}").as_bytes()[..8].to_vec()),
         ("scaled text", e7.to_string().into_bytes()),
         ("float", n.to_le_bytes().to_vec()),
         ("float", n.to_be_bytes().to_vec()),
@@ -335,7 +335,8 @@ fn of_number(n: f64) -> Vec<(&'static str, Vec<u8>)> {
 
 /// One pass over a place for all secrets, by the first four bytes of each writing.
 fn search(place: &Place, secrets: &[Secret]) -> Vec<String> {
-    let mut by_head: HashMap<&[u8], Vec<(&Secret, &str, &[u8])>> = HashMap::new();
+    type Wanted<'a> = (&'a Secret, &'a str, &'a [u8]);
+    let mut by_head: HashMap<&[u8], Vec<Wanted<'_>>> = HashMap::new();
     for secret in secrets.iter().filter(|s| place.is_log || s.everywhere) {
         for (form, writing) in &secret.writings {
             by_head.entry(&writing[..4]).or_default().push((secret, form, writing));

@@ -5,6 +5,7 @@ pub mod binary;
 pub mod broker;
 pub mod crash;
 pub mod database;
+pub mod publisher;
 pub mod scene;
 pub mod smsc;
 pub mod witness;
