@@ -22,7 +22,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<GatewayConfig> {
     let store = r.may("store", |f| f.id::<StoreId>().filter(|id| is_known(&f, id, &site)));
     let data = r.need("data", "data = \"data/gateway\", the folder of its outbox", |f| f.path());
     let mqtt = common::mqtt(&r);
-    let hub_keys = r.need("hub_keys", "hub_keys = [\"..\"], as `passage-hub check` prints them", hub_keys);
+    let hub_keys = r.need("hub_keys", "hub_keys = [\"..\"], as `passage-hub key` prints them", hub_keys);
     let clock = common::clock(&r);
     let radio = r.or("radio", Radio::None, radio);
     if let (false, None, Some(f)) = (radio == Radio::None, r.find("store"), r.find("radio")) {

@@ -65,6 +65,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<HubConfig> {
         backlog_rate,
         phone_region,
         imports,
+        site_dir: dir,
         site: Arc::new(site),
     })
 }

@@ -74,6 +74,8 @@ pub struct HubConfig {
     pub phone_region: String,
     /// Files to import at start, in this order.
     pub imports: Imports,
+    /// Folder of the files that marketers edit: beside `hub.toml`, or where its key `site` says.
+    pub site_dir: PathBuf,
     /// Everything that marketers edit.
     pub site: Arc<Site>,
 }

@@ -23,7 +23,7 @@ use crate::store::{self, Db, StoreError, config::AppliedConfig};
 
 const DOMAIN: &str = "passage/v1/config";
 const FOLDERS: [&str; 5] = ["brands", "stores", "geofences", "campaigns", "offers"];
-const FILES: [&str; 1] = ["products.csv"];
+const FILES: [&str; 2] = ["products.csv", "visit.toml"];
 
 /// Why a configuration did not go live.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +70,9 @@ fn pack(dir: &Path) -> io::Result<BTreeMap<String, String>> {
         for entry in entries {
             let path = entry?.path();
             let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_owned();
-            if path.is_file() && !name.starts_with('.') {
+            // Copies that editors leave are no part of it, and may not even be text.
+            let ours = path.extension().is_some_and(|e| e == "toml" || e == "geojson" || e == "json");
+            if ours && path.is_file() && !name.starts_with('.') {
                 files.insert(format!("{folder}/{name}"), fs::read_to_string(&path)?);
             }
         }
@@ -115,7 +117,8 @@ pub async fn with_newest(db: &Db, pinned: &Pinned, own: &HubConfig) -> Result<(i
     let dir = scratch_folder()?;
     let site = unpack(&applied, &dir).and_then(|()| load_site(&dir).map_err(ApplyError::Mistakes));
     fs::remove_dir_all(&dir)?;
-    Ok((applied.revision, HubConfig { site: Arc::new(site?), ..own.clone() }))
+    let site = Arc::new(site?);
+    Ok((applied.revision, HubConfig { visit: site.visit, site, ..own.clone() }))
 }
 
 fn scratch_folder() -> io::Result<std::path::PathBuf> {
@@ -145,7 +148,7 @@ impl Follow {
         let mut every = tokio::time::interval(Duration::from_secs(2));
         while stop.run_until_cancelled(every.tick()).await.is_some() {
             if let Err(e) = self.look().await {
-                tracing::error!("the last good configuration (revision {}) stays in force: {e}", self.revision);
+                tracing::warn!("the configuration in the database cannot be read at the moment, the one in force stays: {e}");
             }
         }
     }
@@ -155,12 +158,94 @@ impl Follow {
         if newest <= self.revision {
             return Ok(());
         }
-        // A refused revision is told once, not every two seconds.
-        self.revision = newest;
-        let (revision, config) = with_newest(&self.db, &self.pinned, &self.own).await?;
+        let (revision, config) = match with_newest(&self.db, &self.pinned, &self.own).await {
+            // It may be there the next time.
+            Err(e @ (ApplyError::Store(_) | ApplyError::Io(_))) => return Err(e),
+            Err(e) => {
+                // A refused revision is told once, not every two seconds.
+                tracing::error!("revision {newest} is not used, the configuration in force stays: {e}");
+                self.revision = newest;
+                return Ok(());
+            }
+            Ok(newer) => newer,
+        };
         self.revision = revision;
         self.live.send_replace(Arc::new(config));
         tracing::info!(revision, "configuration went live");
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use passage_config::load_hub;
+
+    use super::*;
+
+    /// A hub whose site lies in a folder of its own, as a copy of the demo's with another visit rule.
+    fn own(folder: &Path) -> HubConfig {
+        let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/demo");
+        let site = folder.join("shop");
+        for sub in FOLDERS {
+            fs::create_dir_all(site.join(sub)).unwrap();
+            for file in fs::read_dir(demo.join(sub)).unwrap() {
+                let file = file.unwrap();
+                fs::copy(file.path(), site.join(sub).join(file.file_name())).unwrap();
+            }
+        }
+        fs::copy(demo.join("products.csv"), site.join("products.csv")).unwrap();
+        fs::write(site.join("visit.toml"), "min_dwell_beacon = \"7 min\"\n").unwrap();
+        fs::write(site.join("offers/welcome.toml~"), [0xFF, 0xFE]).unwrap();
+        let hub = "id = \"hub-1\"\ndatabase = \"sqlite:hub.db\"\nkey_file = \"hub.key\"\nsite = \"shop\"\n[mqtt]\nhost = \"127.0.0.1\"\n";
+        fs::write(folder.join("hub.toml"), hub).unwrap();
+        load_hub(&folder.join("hub.toml")).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    async fn open(own: &HubConfig) -> (Db, Signing, Pinned) {
+        let db = Db::open(&own.database).await.unwrap();
+        let signing = Signing::from_bytes(&[7; 32]);
+        let pinned = Pinned::from_base64([signing.public().as_str()]).unwrap();
+        (db, signing, pinned)
+    }
+
+    #[tokio::test]
+    async fn the_whole_site_goes_live_wherever_it_lies_and_its_visit_rules_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = own(folder.path());
+        let (db, signing, pinned) = open(&own).await;
+        assert_eq!(own.site_dir, folder.path().join("shop"));
+        assert_eq!(apply(&db, &signing, &own.site_dir, &own.clock).await.unwrap(), 1);
+        // Another machine of the same hubs still has the defaults in its own files.
+        let mut elsewhere = own.clone();
+        elsewhere.visit = passage_config::VisitRules::default();
+        elsewhere.site = Arc::default();
+        let (revision, live) = with_newest(&db, &pinned, &elsewhere).await.unwrap();
+        assert_eq!((revision, live.site.offers.len(), live.site.stores.len()), (1, own.site.offers.len(), own.site.stores.len()));
+        assert_eq!(live.visit.min_dwell_beacon, Duration::from_secs(7 * 60));
+        assert_eq!(live.visit, live.site.visit);
+        db.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_revision_that_cannot_be_read_for_a_moment_goes_live_later_and_a_forged_one_never() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = own(folder.path());
+        let (db, signing, pinned) = open(&own).await;
+        let (live, watching) = watch::channel(Arc::new(own.clone()));
+        let mut follow = Follow { db: db.clone(), pinned, own: own.clone(), revision: 0, live };
+        apply(&db, &signing, &own.site_dir, &own.clock).await.unwrap();
+        db.execute("UPDATE config_revision SET applied_at = 'away'", crate::args![]).await.unwrap();
+        assert!(follow.look().await.is_err());
+        db.execute("UPDATE config_revision SET applied_at = 1", crate::args![]).await.unwrap();
+        follow.look().await.unwrap();
+        assert!(follow.revision == 1 && watching.has_changed().unwrap());
+
+        let stranger = Signing::from_bytes(&[8; 32]);
+        apply(&db, &stranger, &own.site_dir, &own.clock).await.unwrap();
+        follow.look().await.unwrap();
+        assert_eq!(follow.revision, 2, "it is told once");
+        assert!(Arc::ptr_eq(&follow.live.borrow(), &watching.borrow()));
+        assert_eq!(with_newest(&db, &follow.pinned, &own).await.unwrap_err().to_string().split(' ').nth(1), Some("2"));
+        db.close().await;
     }
 }

@@ -19,7 +19,7 @@ use crate::{identity::Keyring, ingest::HubKeys, offer, store::Db};
 #[derive(Debug, Parser)]
 #[command(name = "passage-hub", version)]
 pub struct Cli {
-    /// The hub's configuration; brands, stores, geofences, campaigns and offers lie in folders beside it.
+    /// The hub's configuration; brands, stores, geofences, campaigns and offers lie in folders beside it, or where its key `site` says.
     #[arg(long, global = true, default_value = "hub.toml", env = "PASSAGE_HUB_CONFIG")]
     config: PathBuf,
     #[command(subcommand)]
@@ -45,7 +45,7 @@ enum Command {
         /// A member's code such as K7Q2-M9XA, or the id of a visit.
         who: String,
     },
-    /// Make the files beside hub.toml the configuration that every hub runs.
+    /// Make the brands, stores, geofences, campaigns, offers, products and visit rules the configuration that every hub runs.
     Apply,
     /// Print the public key that gateways pin as `hub_keys`.
     Key,
@@ -90,8 +90,7 @@ impl Command {
             Self::Why { who } => println!("{}", offer::why::why(&Db::open(&config.database).await?, &config.site, &who).await?),
             Self::Apply => {
                 let (db, keys) = open_with_keys(&config).await?;
-                let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-                let revision = apply::apply(&db, keys.signing(), folder, &config.clock).await?;
+                let revision = apply::apply(&db, keys.signing(), &config.site_dir, &config.clock).await?;
                 println!("revision {revision} is live");
             }
             Self::Key => {

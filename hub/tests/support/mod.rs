@@ -257,6 +257,7 @@ pub fn hub_config(id: &str, mqtt: passage_config::model::Mqtt, site: passage_con
         backlog_rate: 50,
         phone_region: "FR".to_owned(),
         imports: Default::default(),
+        site_dir: Default::default(),
         site: std::sync::Arc::new(site),
     }
 }

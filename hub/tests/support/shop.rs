@@ -150,6 +150,7 @@ pub fn config(site: Site) -> HubConfig {
         backlog_rate: 1000,
         phone_region: "FR".to_owned(),
         imports: Imports::default(),
+        site_dir: std::path::PathBuf::new(),
         site: Arc::new(site),
     }
 }
