@@ -45,14 +45,14 @@ pub struct Summary {
 /// Counts and credits a span on one snapshot of the database.
 pub async fn summary(db: &Db, config: &HubConfig, span: Span) -> Result<Summary, StoreError> {
     let mut tx = db.begin_read().await?;
-    let (all, conversions) = campaign::credit(&mut tx, config, span).await?;
+    let all = campaign::credit(&mut tx, config, span).await?;
     Ok(Summary {
         span,
         visits: visits_by_label(&mut tx, span).await?,
         messages: messages_by_fate(&mut tx, span).await?,
         decisions: decisions_by_result(&mut tx, span).await?,
         campaigns: Model::ALL.into_iter().map(|m| (m, campaigns(&all, m, config.k))).collect(),
-        conversions,
+        conversions: campaign::conversions(&all, config.k),
         k: config.k,
     })
 }

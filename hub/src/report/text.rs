@@ -20,9 +20,10 @@ impl fmt::Display for Summary {
         }
         let c = &self.conversions;
         writeln!(f, "\nconversions of members")?;
-        writeln!(f, "  qualified visits (one a member, store and day) {:>6}, of which direct {:>6}", c.visits, c.direct_visits)?;
-        let euros = c.cents / 100;
-        writeln!(f, "  purchases {:>6}, of which direct {:>6}, in all {euros} EUR", c.purchases, c.direct_purchases)?;
+        let direct = shown(c.direct_visits);
+        writeln!(f, "  qualified visits (one a member, store and day) {:>6}, of which direct {direct:>6}", c.visits)?;
+        let (direct, euros) = (shown(c.direct_purchases), shown(c.cents.map(|cents| cents / 100)));
+        writeln!(f, "  purchases {:>6}, of which direct {direct:>6}, in all {euros} EUR", c.purchases)?;
         for (model, table) in &self.campaigns {
             writeln!(f, "\ncampaign -> visits -> purchases, {}", model.word())?;
             writeln!(f, "  {:<24} {:>8} {:>9} {:>10} {:>12}", "campaign", "members", "visits", "purchases", "EUR")?;
@@ -33,4 +34,9 @@ impl fmt::Display for Summary {
         }
         Ok(())
     }
+}
+
+/// A number, or that it is withheld because it would tell about too few members.
+fn shown<T: ToString>(number: Option<T>) -> String {
+    number.map_or_else(|| "withheld".to_owned(), |n| n.to_string())
 }

@@ -1,0 +1,64 @@
+//! What reports join and what they leave apart, on both engines.
+
+#[path = "support/shop.rs"]
+mod shop;
+mod support;
+
+use passage_hub::{
+    args,
+    attribution::Model,
+    identity::MemberId,
+    report::{Span, summary},
+    store::Db,
+};
+use shop::{day_of_november, friday};
+use support::both;
+
+const MEMBER: MemberId = MemberId(77);
+const FRANCHISE: &str = "maison-franchise";
+
+/// A member who clicked on the autumn campaign and visited both shops, and bought in both. She allows `match` to the first one's company only.
+async fn furnish(db: &Db) {
+    let member = "INSERT INTO member (id, brand, created_at, version) VALUES ($1, 'maison', 0, 1)";
+    db.execute(member, args![MEMBER.0]).await.unwrap();
+    let consent =
+        "INSERT INTO consent_now (member, brand, entity, purpose, granted, at, source) VALUES ($1, 'maison', $2, 'match', $3, 0, 'crm')";
+    db.execute(consent, args![MEMBER.0, "maison-sas", true]).await.unwrap();
+    db.execute(consent, args![MEMBER.0, FRANCHISE, false]).await.unwrap();
+    let key = "INSERT INTO identifier (kind, key, member, since) VALUES ($1, $2, $3, 0)";
+    db.execute(key, args!["cookie", &[1; 32], MEMBER.0]).await.unwrap();
+    db.execute(key, args!["loyalty_card", &[2; 32], MEMBER.0]).await.unwrap();
+    let touch = "INSERT INTO touchpoint (id, at, kind, campaign, identifier_kind, identifier, received_at) \
+                 VALUES ('site/1', $1, 'click', 'automne', 'cookie', $2, $1)";
+    db.execute(touch, args![day_of_november(18, 10, 0), &[1; 32]]).await.unwrap();
+    for (id, store, hour) in [("v1", "lyon", 11), ("v2", "paris", 15)] {
+        let visit = "INSERT INTO visit (id, member, store, start_at, end_at, dwell_ms, label, is_open, seen_from, seen_to, state, updated_at) \
+                     VALUES ($1, $2, $3, $4, $4, 600000, 'qualified', 0, $4, $4, '{}', $4)";
+        db.execute(visit, args![id, MEMBER.0, store, friday(hour, 0)]).await.unwrap();
+        let ticket = "INSERT INTO purchase (store, ticket, at, identifier_kind, identifier, received_at) VALUES ($1, 'T-1', $2, 'loyalty_card', $3, $2)";
+        db.execute(ticket, args![store, friday(hour, 20), &[2; 32]]).await.unwrap();
+        let line = "INSERT INTO purchase_line (store, ticket, line, sku, cents) VALUES ($1, 'T-1', 1, 'coat-camel', 19900)";
+        db.execute(line, args![store]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn without_match_to_the_company_of_a_shop_its_visits_stand_alone_and_its_tickets_are_nobodys() {
+    both(async |db| {
+        furnish(&db).await;
+        let mut site = shop::site();
+        site.stores.get_mut(&shop::store_id("paris")).unwrap().entity = FRANCHISE.to_owned();
+        let config = passage_config::HubConfig { k: 1, ..shop::config(site) };
+        let summary = summary(&db, &config, Span { from: friday(0, 0), to: friday(23, 0) }).await.unwrap();
+        let sum = summary.conversions;
+        assert_eq!((sum.visits, sum.direct_visits), (2, Some(1)));
+        assert_eq!((sum.purchases, sum.cents), (1, Some(19_900)));
+        for (model, table) in &summary.campaigns {
+            let row = &table.rows[0];
+            assert_eq!((row.campaign.as_str(), row.visits, row.purchases, row.cents), ("automne", 1.0, 1.0, 19_900.0), "{}", model.word());
+        }
+        assert_eq!(summary.campaigns.len(), Model::ALL.len());
+        assert!(summary.to_string().contains("of which direct      1"), "{summary}");
+    })
+    .await;
+}
