@@ -72,6 +72,7 @@ async fn the_overview_counts_what_there_is_and_every_page_answers() {
         for path in ["/decisions", "/decisions/0000-CY9J", "/gateways", "/style.css"] {
             assert_eq!(get(&console, path, "localhost").await.0, StatusCode::OK, "{path}");
         }
+        assert_eq!(get(&console, "/decisions/nobody", "localhost").await.0, StatusCode::NOT_FOUND, "not the decisions about everybody");
     })
     .await;
 }
@@ -85,4 +86,19 @@ async fn a_foreign_host_name_gets_nothing() {
         assert!(!page.contains(&MemberId(424_242).code()));
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_reader_who_never_ends_her_request_does_not_hold_up_the_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = Db::open(&format!("sqlite:{}", folder.path().join("hub.db").display())).await.unwrap();
+    let console = furnished(&db).await;
+    let socket = Console::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let mut reader = tokio::net::TcpStream::connect(socket.local_addr().unwrap()).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut reader, b"GET / HTTP/1.1\r\nHost: localh").await.unwrap();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let running = tokio::spawn(console.run(socket, stop.clone()));
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    stop.cancel();
+    tokio::time::timeout(std::time::Duration::from_secs(10), running).await.expect("the console ends").unwrap().unwrap();
 }

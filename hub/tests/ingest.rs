@@ -317,6 +317,22 @@ async fn two_versions_of_one_seq_in_one_batch_are_a_fork_of_the_later_one() {
 }
 
 #[tokio::test]
+async fn one_id_for_two_seqs_of_one_batch_is_put_aside_and_never_said_to_be_stored() {
+    both(async |db| {
+        let broker = Broker::start();
+        let hub = Hub::start("hub-1", &db, broker.config()).await;
+        let mut gateway = Gateway::start("lyon-1", &broker, &hub).await;
+        gateway.send(vec![event(1), Event { id: event(1).id, ..event(2) }]).await;
+        until("the envelope is in quarantine", async || reasons(&db).await.len() == 1).await;
+        assert!(reasons(&db).await[0].contains("under another seq"));
+        assert_eq!(number(&db, "SELECT COUNT(*) FROM event_key").await, 0);
+        gateway.acks.close();
+        hub.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn bad_payloads_are_put_aside_with_their_reason_and_the_stream_goes_on() {
     both(async |db| {
         let broker = Broker::start();

@@ -142,6 +142,17 @@ async fn a_withdrawn_offer_closed_hours_and_a_passed_deadline_stop_the_message()
         shop.clock.set(FRIDAY + minutes(5 * 60));
         sender.step().await.unwrap();
         assert_eq!(shop.fate(closing).await, (MessageState::Suppressed, Some("outside-hours".into())), "20:00 is closed");
+
+        shop.clock.set(FRIDAY + minutes(3 * 24 * 60));
+        let shut = shop.planned(6).await;
+        shop.change(|config| {
+            let mut site = passage_config::Site::clone(&config.site);
+            let hours = Arc::new(passage_config::hours::Hours::parse("Mo-Sa 10:00-14:30").unwrap());
+            site.stores.values_mut().for_each(|store| store.hours = hours.clone());
+            config.site = Arc::new(site);
+        });
+        sender.step().await.unwrap();
+        assert_eq!(shop.fate(shut).await, (MessageState::Suppressed, Some("store-closed".into())));
         assert_eq!(provider.count(), 0);
         assert_eq!(message::unsettled(&db).await.unwrap(), 0);
     })
@@ -173,6 +184,17 @@ async fn caps_hold_at_the_last_moment_for_the_member_and_for_the_destination() {
         sender.step().await.unwrap();
         assert_eq!(shop.fate(on_monday.id).await, (MessageState::Suppressed, Some("cap-reached".into())));
         assert_eq!(provider.count(), 2);
+
+        // Decided a minute before one that has left already, but committed by another hub only now.
+        shop.clock.set(FRIDAY + minutes(10 * 24 * 60));
+        let earlier = shop.message(2);
+        shop.clock.set(FRIDAY + minutes(10 * 24 * 60 + 1));
+        let left = shop.planned(2).await;
+        sender.step().await.unwrap();
+        assert_eq!(shop.state(left).await, MessageState::Accepted);
+        assert!(shop.plan(&earlier).await);
+        sender.step().await.unwrap();
+        assert_eq!(shop.fate(earlier.id).await, (MessageState::Suppressed, Some("cap-reached".into())));
     })
     .await;
 }

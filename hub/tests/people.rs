@@ -12,6 +12,7 @@ use passage_hub::{
     api::Api,
     args,
     identity::{IdentifierKind, Key, Keyring, MemberId, Profile, Purpose, Resolver, import::import_crm, normalise::canonical},
+    ingest::{Resolve, Who},
     notice::Notices,
     store::{self, Db, people},
     touchpoint::{import::import_touchpoints, table::ImportReport, till::import_tills},
@@ -333,6 +334,10 @@ async fn stored_keys_roll_forward_so_that_old_ids_resolve_for_nobody() {
     .await;
 }
 
+fn who_at(hub: &Hub, subject: &Subject) -> Who {
+    Resolve::who(&*hub.resolver, subject, friday(9, 0), &store_id("lyon"))
+}
+
 #[tokio::test]
 async fn a_registered_fob_stands_for_its_member() {
     both(async |db| {
@@ -345,6 +350,11 @@ async fn a_registered_fob_stands_for_its_member() {
             |minor| Subject::Beacon(StaticBeacon::IBeacon { uuid: "f7826da64fa24e988024bc5b71e0893e".to_owned(), major: 1, minor });
         assert_eq!(hub.resolve(&beacon(7), friday(9, 0)), hub.member("C1").await);
         assert_eq!(hub.resolve(&beacon(8), friday(9, 0)), None);
+        assert_eq!((who_at(&hub, &beacon(7)), who_at(&hub, &beacon(8))), (Who::Member(hub.member("C1").await.unwrap()), Who::Unknown));
+        // Without `presence` she is no stranger for whom events may wait: nothing of her is kept at all.
+        hub.crm("crm_id;brand;entity;presence\nC1;maison;maison-sas;non\n").await;
+        hub.resolver.refresh(&db, friday(9, 1)).await.unwrap();
+        assert_eq!(who_at(&hub, &beacon(7)), Who::Refused);
     })
     .await;
 }
@@ -488,6 +498,7 @@ async fn enrolments_of_the_wrong_form_store_nothing() {
             (with("member", json!({ "kind": "crm_id", "value": "null" })), 400, "member-value"),
             (with("member", json!({ "kind": "loyalty_card", "value": "L-1" })), 404, "member-unknown"),
             (with("wording", json!("")), 400, "wording"),
+            (with("wording", json!("May\u{0} we?")), 400, "wording"),
             (with("purposes", json!(["everything"])), 400, "purpose"),
             (with("name", json!("Anne")), 400, "malformed"),
         ];

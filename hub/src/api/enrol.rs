@@ -201,7 +201,7 @@ impl Api {
         let form = canonical(kind, &body.member.value, &config.phone_region)
             .map_err(|e| Problem::bad("member-value", format!("member.value cannot be used: {e}")))?;
         let wording = body.wording.trim();
-        if wording.chars().count() > LONGEST_WORDING || (wording.is_empty() && !body.purposes.is_empty()) {
+        if wording.chars().count() > LONGEST_WORDING || wording.contains('\0') || (wording.is_empty() && !body.purposes.is_empty()) {
             return Err(Problem::bad("wording", "wording holds the text that she read when she consented, at most 4000 characters"));
         }
         let purpose = |word: &String| {

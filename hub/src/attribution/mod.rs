@@ -71,11 +71,16 @@ pub fn path(touchpoints: &[Touchpoint], at: Millis, windows: &Windows) -> Vec<Ex
 }
 
 fn exposure(touch: &Touchpoint, at: Millis, windows: &Windows) -> Option<Exposure> {
-    let window = window(touch.kind, windows)?;
+    let window = if is_click_in_message(touch) { windows.message } else { window(touch.kind, windows)? };
     let campaign = touch.campaign.clone()?;
     // In the same instant only a scan or a call can have led to the conversion.
     let before = touch.at < at || (touch.at == at && matches!(touch.kind, TouchKind::Qr | TouchKind::Call));
     (before && touch.at >= at - window).then(|| Exposure { id: touch.id.clone(), at: touch.at, kind: touch.kind, campaign })
+}
+
+/// A click in a mail or SMS, which has the window of messages.
+fn is_click_in_message(touch: &Touchpoint) -> bool {
+    touch.kind == TouchKind::Click && touch.channel.as_deref().is_some_and(|c| matches!(c, "email" | "e-mail" | "mail" | "sms"))
 }
 
 /// Keeps the first touch of each run of the same campaign and kind with gaps below 30 minutes.
@@ -183,6 +188,9 @@ mod tests {
             touch("no-campaign", now - 1, TouchKind::Click, ""),
         ];
         assert_eq!(ids(&path(&touches, Millis(now), &windows())), ["click-29", "sms-6"]);
+        let in_mail = |days| Touchpoint { channel: Some("email".to_owned()), ..touch("mail", now - days * DAY, TouchKind::Click, "a") };
+        assert_eq!(path(&[in_mail(6)], Millis(now), &windows()).len(), 1);
+        assert!(path(&[in_mail(8)], Millis(now), &windows()).is_empty(), "a click in a mail counts for 7 days");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 mod page;
 mod query;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -22,6 +22,9 @@ use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::store::{Db, StoreError};
+
+/// How long open requests may take after the stop.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// The console, not yet listening.
 #[derive(Debug, Clone)]
@@ -54,9 +57,17 @@ impl Console {
         TcpListener::bind(address).await.map_err(|e| ConsoleError::Listen(address, e))
     }
 
-    /// Answers until `stop`.
+    /// Answers until `stop`. A reader who is slow then does not hold the hub up.
     pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> std::io::Result<()> {
-        axum::serve(listener, self.router()).with_graceful_shutdown(stop.cancelled_owned()).await
+        let serve = axum::serve(listener, self.router()).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let late = async {
+            stop.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            served = async { serve.await } => served,
+            () = late => Ok(()),
+        }
     }
 
     /// All pages.
@@ -146,8 +157,11 @@ async fn decisions(State(console): State<Console>) -> Page {
     page::decisions(&console, None).await
 }
 
-async fn decisions_of(State(console): State<Console>, Path(member): Path<String>) -> Page {
-    page::decisions(&console, crate::identity::MemberId::from_code(&member)).await
+async fn decisions_of(State(console): State<Console>, Path(member): Path<String>) -> Response {
+    match crate::identity::MemberId::from_code(&member) {
+        Some(member) => page::decisions(&console, Some(member)).await.into_response(),
+        None => (StatusCode::NOT_FOUND, "This is no member code; one looks like K7Q2-M9XA.").into_response(),
+    }
 }
 
 async fn gateways(State(console): State<Console>) -> Page {

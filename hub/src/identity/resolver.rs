@@ -55,6 +55,11 @@ impl Resolver {
     /// The member behind `subject`, seen at `evidence` in `store`; only members who grant `presence` to the store's brand and entity.
     /// Quick, in memory, no I/O.
     pub fn resolve(&self, subject: &Subject, evidence: Millis, store: &StoreId) -> Option<MemberId> {
+        self.find(subject, evidence, store).filter(|(_, granted)| *granted).map(|(member, _)| member)
+    }
+
+    /// The member behind `subject`, and whether she grants `presence` to the brand and entity of `store`.
+    pub(crate) fn find(&self, subject: &Subject, evidence: Millis, store: &StoreId) -> Option<(MemberId, bool)> {
         let config = Arc::clone(&self.0.config.borrow());
         let store = config.site.stores.get(store)?;
         let mut state = self.state();
@@ -67,8 +72,8 @@ impl Resolver {
             Subject::Installation(id) => state.tables.installation(id)?,
             Subject::Beacon(beacon) => *state.beacons.get(&self.beacon_key(beacon))?,
         };
-        let granted = state.presence.get(&member)?.iter().any(|(brand, entity)| *brand == store.brand && *entity == store.entity);
-        granted.then_some(member)
+        let granted = state.presence.get(&member).into_iter().flatten();
+        Some((member, granted.into_iter().any(|(brand, entity)| *brand == store.brand && *entity == store.entity)))
     }
 
     /// Brings the tables up to date with the database and the time. True if a subject that was unresolved before may resolve now.

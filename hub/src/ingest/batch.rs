@@ -1,6 +1,6 @@
 //! What one transaction of the writer does: keys first, then the events that are new, then the work for those of members.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use passage_protocol::{EventId, GatewayId, Millis};
 
@@ -135,10 +135,15 @@ fn good<'a>(batch: &'a [Parcel], spoiled: &BTreeMap<usize, Spoil>) -> Vec<(usize
 /// The keys of all events with their ids; the parcels that contradict an earlier one of the batch.
 fn keys(good: &[(usize, &Checked)]) -> Result<BTreeMap<EventKey, EventId>, BTreeMap<usize, Spoil>> {
     let mut keys = BTreeMap::new();
+    let mut ids = HashMap::new();
     let mut spoiled = BTreeMap::new();
     for (i, envelope) in good {
         for checked in &envelope.events {
-            if *keys.entry(key(envelope, checked)).or_insert(checked.event.id) != checked.event.id {
+            let (key, id) = (key(envelope, checked), checked.event.id);
+            if *ids.entry(id).or_insert_with(|| key.clone()) != key {
+                spoiled.entry(*i).or_insert(Spoil::IdTwice);
+            }
+            if *keys.entry(key).or_insert(id) != id {
                 spoiled.insert(*i, Spoil::Fork);
             }
         }

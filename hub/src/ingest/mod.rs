@@ -51,7 +51,11 @@ pub trait Resolve: Send + Sync + 'static {
 #[async_trait]
 impl Resolve for Resolver {
     fn who(&self, subject: &Subject, evidence: Millis, store: &StoreId) -> Who {
-        self.resolve(subject, evidence, store).map_or(Who::Unknown, Who::Member)
+        match self.find(subject, evidence, store) {
+            Some((member, true)) => Who::Member(member),
+            Some((_, false)) => Who::Refused,
+            None => Who::Unknown,
+        }
     }
 
     async fn refresh(&self, db: &Db, now: Millis) -> Result<bool, StoreError> {

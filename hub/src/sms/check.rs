@@ -34,6 +34,8 @@ words! {
         OfferWithdrawn = "offer-withdrawn",
         /// Outside the offer's window or the hard bounds, by the store's clock.
         OutsideHours = "outside-hours",
+        /// The store has closed meanwhile.
+        StoreClosed = "store-closed",
         /// The member or the destination has had enough.
         CapReached = "cap-reached",
     }
@@ -98,10 +100,14 @@ fn offer(now: Millis, message: &Claimed, profile: &Profile, config: &HubConfig) 
         return Err(Stop::NoPersonalise);
     }
     let open = offer.window.contains(now, store.timezone) && config.hard_window.contains(now, store.timezone);
-    if open { Ok(()) } else { Err(Stop::OutsideHours) }
+    if !open {
+        return Err(Stop::OutsideHours);
+    }
+    if store.hours.is_open(now, store.timezone) { Ok(()) } else { Err(Stop::StoreClosed) }
 }
 
-/// Only messages that were planned before this one count, so two of the same moment cannot forbid each other.
+/// Messages count that were planned before this one, so that two of the same moment cannot forbid each other, and those whose bytes have left: a
+/// hub that decided earlier may have committed later.
 fn caps(now: Millis, message: &Claimed, past: &[PastMessage], config: &HubConfig) -> Result<(), Stop> {
     use chrono::TimeZone as _;
     let Some(store) = config.site.stores.get(&message.store) else { return Err(Stop::OfferWithdrawn) };
@@ -110,7 +116,8 @@ fn caps(now: Millis, message: &Claimed, past: &[PastMessage], config: &HubConfig
         p.brand == message.brand
             && p.entity == message.entity
             && !matches!(p.state, MessageState::Failed | MessageState::Expired | MessageState::Suppressed)
-            && (p.at, p.id) < (message.planned_at, message.id)
+            && p.id != message.id
+            && (has_left(p.state) || (p.at, p.id) < (message.planned_at, message.id))
     };
     let (mut today, mut week, mut month) = (0_u32, 0_u32, 0_u32);
     for earlier in past.iter().filter(counts) {
@@ -122,4 +129,8 @@ fn caps(now: Millis, message: &Claimed, past: &[PastMessage], config: &HubConfig
     let caps = config.caps;
     let free = today < caps.per_day && week < caps.per_week && month < caps.per_month;
     if free { Ok(()) } else { Err(Stop::CapReached) }
+}
+
+fn has_left(state: MessageState) -> bool {
+    matches!(state, MessageState::Writing | MessageState::Accepted | MessageState::Delivered | MessageState::Unknown)
 }

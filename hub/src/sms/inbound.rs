@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use passage_config::model::{Brand, HubConfig};
 use passage_protocol::Millis;
-use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
 
 use crate::{
     identity::{Keyring, member::words},
@@ -24,13 +24,14 @@ words! {
 }
 
 impl Verb {
-    /// Reads a reply: its first word decides, whatever its case, accents and punctuation.
+    /// Reads a reply: its first word decides, whatever its case, accents and punctuation, and whatever number is glued to it (`STOP36111`).
     pub fn of(text: &str) -> Self {
-        let plain: String = text.nfkd().filter(|c| c.is_alphanumeric() || c.is_whitespace()).flat_map(char::to_uppercase).collect();
-        match plain.split_whitespace().next() {
-            Some("STOP" | "ARRET" | "STOPSMS" | "UNSUBSCRIBE") => Self::Stop,
-            _ => Self::Other,
-        }
+        let plain: String = text.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_uppercase).collect();
+        // `STOP,merci` is two words and `S.T.O.P.` is one, so both readings are tried.
+        let parted = plain.split(|c: char| !c.is_alphanumeric()).find(|word| !word.is_empty()).unwrap_or_default();
+        let glued: String = plain.split_whitespace().next().unwrap_or_default().chars().filter(|c| c.is_alphanumeric()).collect();
+        let is_stop = |word: &str| matches!(word.trim_end_matches(char::is_numeric), "STOP" | "ARRET" | "STOPSMS" | "UNSUBSCRIBE");
+        if is_stop(parted) || is_stop(&glued) { Self::Stop } else { Self::Other }
     }
 }
 
@@ -86,6 +87,9 @@ mod tests {
         for text in
             ["STOP", "stop", " Stop ! ", "Arrêt.", "ARRET", "stopsms", "Unsubscribe", "«STOP»", "STOP svp", "ｓｔｏｐ", "arre\u{302}t"]
         {
+            assert_eq!(Verb::of(text), Verb::Stop, "{text}");
+        }
+        for text in ["STOP,merci", "STOP-SMS", "STOP36111", "stop/fin", "S.T.O.P."] {
             assert_eq!(Verb::of(text), Verb::Stop, "{text}");
         }
         for text in ["", "CONTACT", "non stop", "stopper", "merci", "!!!"] {

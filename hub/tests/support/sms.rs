@@ -102,6 +102,7 @@ pub fn config(sms: Sms) -> HubConfig {
         backlog_rate: 500,
         phone_region: "FR".to_owned(),
         imports: Imports::default(),
+        site_dir: std::path::PathBuf::new(),
         site: Arc::new(site),
     }
 }
