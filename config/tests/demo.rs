@@ -13,7 +13,7 @@ fn the_demo_hub_loads() {
     let hub = load_hub(&demo("hub.toml")).unwrap_or_else(|e| panic!("{e}"));
     let site = &hub.site;
     assert_eq!(site.stores.len(), 3);
-    assert_eq!(site.campaigns.len(), 4);
+    assert_eq!(site.campaigns.len(), 5);
     assert_eq!(site.products["MA-COAT-01"].price_cents, 28900);
     let coat = &site.offers["coat-size"];
     assert_eq!(coat.on, Trigger::Enter);
