@@ -77,12 +77,7 @@ fn hub_key(f: &Field<'_>) -> Option<String> {
     if Pinned::from_base64([text]).is_ok() {
         return Some(text.to_owned());
     }
-    f.refuse(mistake(
-        "P047",
-        "this is not the public key of a hub",
-        "not 32 bytes in base64",
-        "copy the key that `passage-hub check` prints",
-    ))
+    f.refuse(mistake("P047", "this is not the public key of a hub", "not 32 bytes in base64", "copy the key that `passage-hub key` prints"))
 }
 
 fn radio(f: Field<'_>) -> Option<Radio> {

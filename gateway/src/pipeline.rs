@@ -74,7 +74,7 @@ pub enum StartError {
     #[error(transparent)]
     Position(#[from] position::ListenError),
     /// The pinned keys.
-    #[error("a key in `hub_keys` of gateway.toml is not a public key: {0}. Mend: copy the key that `passage-hub` prints at its start")]
+    #[error("a key in `hub_keys` of gateway.toml is not a public key: {0}. Mend: copy the key that `passage-hub key` prints")]
     HubKeys(#[from] passage_protocol::sign::SignatureError),
 }
 

@@ -11,7 +11,7 @@ pub(super) fn check(file: &Path) -> anyhow::Result<()> {
     println!("ok: gateway {}, {} stores, {} geofences", config.id, config.site.stores.len(), config.site.geofences.len());
     if config.hub_keys.is_empty() {
         println!(
-            "note: `hub_keys` is empty, so no ack can be believed and the outbox will only grow. `passage-hub` prints its key at its start"
+            "note: `hub_keys` is empty, so no ack can be believed and the outbox will only grow. `passage-hub key` prints what to put there"
         );
     }
     Ok(())

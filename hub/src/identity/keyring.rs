@@ -47,21 +47,18 @@ impl fmt::Debug for Keyring {
 }
 
 impl Keyring {
-    /// Reads the key file, or makes it with mode 0600 when it is not there.
+    /// Reads the key file, or makes it with mode 0600 when it is not there. Processes that make it at the same moment end up with the same one.
     pub fn load_or_create(file: &Path) -> io::Result<Self> {
-        match std::fs::read(file) {
-            Ok(bytes) => {
-                let secret = <[u8; 32]>::try_from(bytes.as_slice())
-                    .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("{} does not hold 32 bytes", file.display())))?;
-                Ok(Self::from_secret(&secret))
-            }
+        let bytes = match std::fs::read(file) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let secret: [u8; 32] = rand::random();
-                write_private(file, &secret)?;
-                Ok(Self::from_secret(&secret))
+                write_private(file, &rand::random())?;
+                std::fs::read(file)?
             }
-            Err(e) => Err(e),
-        }
+            read => read?,
+        };
+        let secret = <[u8; 32]>::try_from(bytes.as_slice())
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("{} does not hold 32 bytes", file.display())))?;
+        Ok(Self::from_secret(&secret))
     }
 
     /// The keyring of a secret.
@@ -120,12 +117,46 @@ fn mac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-fn write_private(file: &Path, secret: &[u8]) -> io::Result<()> {
-    use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt};
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder)?;
+/// Puts the secret into its place whole or not at all; one that is there already stays.
+fn write_private(file: &Path, secret: &[u8; 32]) -> io::Result<()> {
+    use std::{
+        fs::{self, File, OpenOptions},
+        io::Write,
+        os::unix::fs::OpenOptionsExt,
+    };
+    let folder = file.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let draft = folder.join(format!(".{}.new", uuid::Uuid::now_v7()));
+    let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    let linked = out.write_all(secret).and_then(|()| out.sync_all()).and_then(|()| fs::hard_link(&draft, file));
+    fs::remove_file(&draft)?;
+    match linked {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        // Without its entry in the folder the database would be sealed with a secret that a power cut takes away.
+        _ => File::open(folder)?.sync_all(),
     }
-    let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
-    out.write_all(secret)?;
-    out.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_that_start_together_make_one_key_file_and_hold_the_same_secret() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("keys/hub.key");
+        let start = std::sync::Barrier::new(8);
+        let make = || {
+            start.wait();
+            Keyring::load_or_create(&file).unwrap().hash("same", &[])
+        };
+        let hashes: Vec<[u8; 32]> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
+            threads.into_iter().map(|t| t.join().unwrap()).collect()
+        });
+        assert!(hashes.iter().all(|h| *h == hashes[0]));
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(folder.path().join("keys")).unwrap().count(), 1, "no draft is left");
+    }
 }

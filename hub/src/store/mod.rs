@@ -2,7 +2,8 @@
 //!
 //! Each stage keeps its statements in the file of this folder that carries its name. The statements are one text for both engines: only `BIGINT`,
 //! `DOUBLE PRECISION`, `TEXT` and bytes are used, parameters are written `$1`, times are business milliseconds, and no statement asks the database
-//! for the time. What differs between the engines is in [`db`] and nowhere else, and the story tests run on both.
+//! for the time. What differs between the engines is in [`db`], but for row locks, which SQLite's one writer makes unnecessary; the story tests run on
+//! both.
 
 pub mod config;
 pub mod db;

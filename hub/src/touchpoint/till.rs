@@ -19,6 +19,9 @@ const COLUMNS: [&str; 7] = ["ticket", "store", "at", "identifier_kind", "identif
 const NEEDED: [&str; 5] = ["ticket", "store", "at", "sku", "cents"];
 const CHUNK: usize = 500;
 
+/// The dearest line of a ticket. Sums of many lines then stay far from the limits of numbers.
+const MOST_CENTS: u64 = 1_000_000_000;
+
 /// One article on a ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TillLine {
@@ -88,7 +91,11 @@ fn read(
     Ok(TillLine {
         identifier: keyed(line.get("identifier_kind"), line.get("identifier"), keyring, region)?,
         sku: text("sku", line.get("sku"))?.ok_or("sku is missing")?,
-        cents: line.get("cents").and_then(|c| c.parse().ok()).ok_or("cents: write the price in whole cents, such as 4990")?,
+        cents: line
+            .get("cents")
+            .and_then(|c| c.parse().ok())
+            .filter(|c: &i64| c.unsigned_abs() <= MOST_CENTS)
+            .ok_or("cents: write the price in whole cents, such as 4990, at most 10 million euros")?,
         line: *place,
         ticket,
         store,
