@@ -26,7 +26,9 @@ fn read(bytes: Vec<u8>) -> Vec<Result<Advert, RadioError>> {
 
 /// The numbers of the adverts, and the errors at their place.
 fn summary(items: &[Result<Advert, RadioError>]) -> Vec<String> {
-    let one = |item: &Result<Advert, RadioError>| item.as_ref().map_or_else(ToString::to_string, |advert| advert.data[2].to_string());
+    // Damage can shorten an advert so that its number is gone.
+    let number = |advert: &Advert| advert.data.get(2).map_or_else(|| "short".to_owned(), u8::to_string);
+    let one = |item: &Result<Advert, RadioError>| item.as_ref().map_or_else(ToString::to_string, number);
     items.iter().map(one).collect()
 }
 
