@@ -7,7 +7,7 @@ use passage_protocol::{GatewayId, StoreId, sign::Pinned};
 use crate::{
     collect::{Collector, mistake, suggest},
     common,
-    model::{GatewayConfig, GeofenceRules, Outbox, PresenceRules, Radio, RadioZone},
+    model::{BleRadio, GatewayConfig, GeofenceRules, Outbox, PresenceRules, Radio, RadioZone},
     reader::{Field, Reader, whole},
     site,
 };
@@ -82,16 +82,16 @@ fn hub_key(f: &Field<'_>) -> Option<String> {
 
 fn radio(f: Field<'_>) -> Option<Radio> {
     if !f.is_table() {
-        return f.choice(&[("none", false), ("ble", true)]).map(|ble| if ble { Radio::Ble } else { Radio::None });
+        return f.choice(&[("none", false), ("ble", true)]).map(|ble| if ble { Radio::Ble(BleRadio::default()) } else { Radio::None });
     }
     let whole = f.clone();
     let r = f.table()?;
-    let replay = r.find("replay");
-    let simulate = r.find("simulate");
+    let (ble_field, replay, simulate) = (r.find("ble"), r.find("replay"), r.find("simulate"));
     r.done();
-    match (replay, simulate) {
-        (Some(f), None) => f.path().map(Radio::Replay),
-        (None, Some(f)) => {
+    match (ble_field, replay, simulate) {
+        (Some(f), None, None) => ble(f).map(Radio::Ble),
+        (None, Some(f), None) => f.path().map(Radio::Replay),
+        (None, None, Some(f)) => {
             let r = f.table()?;
             let seed = r.need("seed", "seed = 1", |f| f.whole(0, i64::MAX));
             let phones = r.need("phones", "phones = 20", |f| f.whole(0, 100_000));
@@ -101,10 +101,22 @@ fn radio(f: Field<'_>) -> Option<Radio> {
         _ => whole.refuse(mistake(
             "P009",
             "`radio` must say one thing",
-            "neither or both",
-            "write \"none\", \"ble\", { replay = \"FILE\" } or { simulate = { seed = 1, phones = 20 } }",
+            "nothing, or more than one",
+            "write \"none\", \"ble\", { ble = { adapter = \"hci1\" } }, { replay = \"FILE\" } or { simulate = { seed = 1, phones = 20 } }",
         )),
     }
+}
+
+fn ble(f: Field<'_>) -> Option<BleRadio> {
+    let r = f.table()?;
+    let d = BleRadio::default();
+    let ble = BleRadio {
+        adapter: r.may("adapter", |f| f.text().map(str::to_owned)),
+        // A chip that filters duplicates reports every 10.4 s; below 12 s it would look dead.
+        restart_after: r.or("restart_after", d.restart_after, |f| f.duration(12 * SECOND, HOUR)),
+    };
+    r.done();
+    Some(ble)
 }
 
 fn presence(f: Field<'_>) -> Option<PresenceRules> {

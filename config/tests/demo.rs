@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use passage_config::{FenceKind, Shape, Trigger, load_gateway, load_hub, load_site};
+use passage_config::{BleRadio, FenceKind, Radio, Shape, Trigger, load_gateway, load_hub, load_site};
 
 fn demo(file: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("demo").join(file)
@@ -54,4 +54,21 @@ fn dwell_marks_hold_the_visit_rules_and_the_offers() {
     let site = load_site(&demo("")).unwrap();
     let minutes: Vec<u64> = site.dwell_marks().iter().map(|d| d.as_secs() / 60).collect();
     assert_eq!(minutes, [2, 5, 10, 20, 40, 80, 160, 240]);
+}
+
+#[test]
+fn the_bluetooth_adapter_can_be_chosen() {
+    let folder = tempfile::tempdir().unwrap();
+    let demo = std::fs::read_to_string(demo("gateway-lyon.toml")).unwrap();
+    let load = |radio: &str| {
+        let site = format!("site = \"{}/demo\"\n", env!("CARGO_MANIFEST_DIR"));
+        let file = folder.path().join("gateway.toml");
+        std::fs::write(&file, site + &demo.replace("radio = \"none\"", radio)).unwrap();
+        load_gateway(&file).map(|gateway| gateway.radio)
+    };
+    assert_eq!(load("radio = \"ble\"").unwrap(), Radio::Ble(BleRadio::default()));
+    let chosen = BleRadio { adapter: Some("hci1".to_owned()), restart_after: std::time::Duration::from_secs(60) };
+    assert_eq!(load("radio = { ble = { adapter = \"hci1\", restart_after = \"1 min\" } }").unwrap(), Radio::Ble(chosen));
+    let errors = load("radio = { ble = { restart_after = \"2 s\" } }").unwrap_err().to_string();
+    assert!(errors.contains("gateway.toml") && errors.contains("mend"), "{errors}");
 }

@@ -41,7 +41,7 @@ pub enum Radio {
     /// No radio: a position gateway.
     None,
     /// This machine's Bluetooth adapter.
-    Ble,
+    Ble(BleRadio),
     /// A capture: btsnoop, or JSON lines. Plays at its own time stamps against the gateway's clock.
     Replay(PathBuf),
     /// Seeded virtual phones.
@@ -51,6 +51,21 @@ pub enum Radio {
         /// How many.
         phones: u32,
     },
+}
+
+/// How to listen with the machine's own Bluetooth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BleRadio {
+    /// Address or name (`hci1`) of the adapter; the first one when it is left out.
+    pub adapter: Option<String>,
+    /// Silence after which the scan is started again.
+    pub restart_after: Duration,
+}
+
+impl Default for BleRadio {
+    fn default() -> Self {
+        Self { adapter: None, restart_after: Duration::from_secs(15) }
+    }
 }
 
 /// Thresholds of the two radio zones.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
-use passage_config::{GatewayConfig, HubConfig, Imports, Mqtt, Radio, Site, load_gateway, load_hub};
+use passage_config::{BleRadio, GatewayConfig, HubConfig, Imports, Mqtt, Radio, Site, load_gateway, load_hub};
 use passage_gateway::{
     pipeline::{Gateway, GatewayHandle, Input},
     radio::{Advert, Heard},
@@ -112,7 +112,7 @@ impl System {
         config.clock = clock.clone();
         config.outbox.commit_within = Duration::from_millis(1);
         let first_shop = config.store.is_some() && self.by_store.is_empty();
-        config.radio = if listen && first_shop { Radio::Ble } else { Radio::None };
+        config.radio = if listen && first_shop { Radio::Ble(BleRadio::default()) } else { Radio::None };
         if let (true, Some(address)) = (listen, &mut config.position_listen) {
             *address = SocketAddr::from(([0, 0, 0, 0], 8083));
         }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use passage_config::{GatewayConfig, Radio};
+use passage_config::{BleRadio, GatewayConfig, Radio};
 use passage_protocol::Subject;
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 /// Listens to the configured radio, or to this machine's when none is configured.
 pub(super) async fn scan(file: &Path, seconds: u64) -> anyhow::Result<()> {
     let config = super::load(file)?;
-    let radio = if config.radio == Radio::None { Radio::Ble } else { config.radio.clone() };
+    let radio = if config.radio == Radio::None { Radio::Ble(BleRadio::default()) } else { config.radio.clone() };
     let config = GatewayConfig { radio, ..config };
     let decoder = Decoder::new(&config.site);
     let mut opened = open_source(&config, &Played::default()).await?.ok_or_else(|| anyhow::anyhow!("no radio"))?;

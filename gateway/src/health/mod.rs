@@ -22,6 +22,8 @@ pub struct Health {
     pub foreign_acks: AtomicU64,
     /// Broken records and radio faults.
     pub radio_errors: AtomicU64,
+    /// Adverts that the radio heard and dropped because the gateway could not keep up.
+    pub adverts_dropped: AtomicU64,
     /// Connections to the broker that came up.
     pub connections: AtomicU64,
     flags: Mutex<BTreeSet<&'static str>>,

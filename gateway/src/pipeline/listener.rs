@@ -49,6 +49,7 @@ impl Listener {
     async fn listen(&mut self) {
         loop {
             let next = next_or_quiet(self.source.as_mut(), &self.inputs, &self.clock).await;
+            self.note_dropped();
             let input = match next {
                 None => return,
                 Some(Ok(heard)) => {
@@ -63,6 +64,17 @@ impl Listener {
             if self.inputs.send(input).await.is_err() {
                 return;
             }
+        }
+    }
+
+    /// What the radio had to drop is told; the flag stays, because the stays of that time may be short.
+    fn note_dropped(&self) {
+        let dropped = self.source.dropped();
+        if self.health.adverts_dropped.swap(dropped, Ordering::Relaxed) == 0 && dropped > 0 {
+            self.health.flag("radio-overrun", true);
+            tracing::warn!(
+                "the gateway cannot keep up with its radio and drops adverts. Mend: look whether the disk or the processor is too slow"
+            );
         }
     }
 
@@ -113,5 +125,35 @@ async fn next_or_quiet(
             heard = next.as_mut() => return heard,
             () = time::sleep(SILENT) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::radio::Heard;
+
+    /// A radio that has dropped something and then ends.
+    struct Overrun;
+
+    #[async_trait::async_trait]
+    impl Source for Overrun {
+        async fn next(&mut self) -> Option<Result<Heard, RadioError>> {
+            None
+        }
+
+        fn dropped(&self) -> u64 {
+            3
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_radio_drops_is_counted_and_flagged() {
+        let (inputs, _inbox) = mpsc::channel(1);
+        let health = Arc::new(Health::default());
+        let clock = Clock::stepped(Millis(0));
+        Listener { source: Box::new(Overrun), inputs, clock, health: Arc::clone(&health) }.listen().await;
+        assert_eq!(health.adverts_dropped.load(Ordering::Relaxed), 3);
+        assert_eq!(health.flags(), ["radio-overrun"]);
     }
 }

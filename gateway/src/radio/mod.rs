@@ -105,4 +105,9 @@ pub enum RadioError {
 pub trait Source: Send {
     /// The next advert, when its time has come.
     async fn next(&mut self) -> Option<Result<Heard, RadioError>>;
+
+    /// Adverts that this source had to drop so far because nobody took them in time.
+    fn dropped(&self) -> u64 {
+        0
+    }
 }

@@ -1,6 +1,7 @@
 //! The source that a configuration names.
 
-use passage_config::{GatewayConfig, Radio};
+use passage_config::{BleRadio, GatewayConfig, Radio};
+use passage_protocol::Clock;
 
 use super::{Capture, RadioError, Source, simulate};
 
@@ -10,7 +11,7 @@ pub async fn open(config: &GatewayConfig, skip: Option<u64>) -> Result<Option<Bo
     let clock = config.clock.clone();
     Ok(Some(match &config.radio {
         Radio::None => return Ok(None),
-        Radio::Ble => ble(clock).await?,
+        Radio::Ble(options) => ble(options, clock).await?,
         Radio::Replay(path) => {
             let mut replay = Capture::open(path)?.play(clock);
             let (before, skipped) = (skip.unwrap_or(0), replay.skip(skip.unwrap_or(0)));
@@ -40,12 +41,12 @@ pub async fn open(config: &GatewayConfig, skip: Option<u64>) -> Result<Option<Bo
 }
 
 #[cfg(feature = "ble")]
-async fn ble(clock: passage_protocol::Clock) -> Result<Box<dyn Source>, RadioError> {
-    Ok(Box::new(super::ble::Ble::open(super::ble::BleOptions::default(), clock).await?))
+async fn ble(options: &BleRadio, clock: Clock) -> Result<Box<dyn Source>, RadioError> {
+    Ok(Box::new(super::ble::Ble::open(options.clone(), clock).await?))
 }
 
 #[cfg(not(feature = "ble"))]
-async fn ble(_: passage_protocol::Clock) -> Result<Box<dyn Source>, RadioError> {
+async fn ble(_: &BleRadio, _: Clock) -> Result<Box<dyn Source>, RadioError> {
     Err(RadioError::Adapter(
         "this build has no Bluetooth. Mend: build it with `--features ble`, or choose another `radio` in gateway.toml".to_owned(),
     ))
@@ -55,7 +56,7 @@ async fn ble(_: passage_protocol::Clock) -> Result<Box<dyn Source>, RadioError> 
 mod tests {
     use std::io::Write as _;
 
-    use passage_protocol::{Clock, Millis};
+    use passage_protocol::Millis;
 
     use super::*;
 

@@ -3,15 +3,13 @@
 //! btleplug gives events, not adverts: the strength and the payload of one advert come one after the other, and the first advert of an
 //! address comes without either. [`merge`] makes adverts of them again; `scan` keeps the scan alive.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use async_trait::async_trait;
+use passage_config::BleRadio;
 use passage_protocol::Clock;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -28,21 +26,6 @@ use session::Session;
 /// Adverts that wait for the decider; more are dropped and counted.
 const QUEUE: usize = 4096;
 
-/// How to listen.
-#[derive(Debug, Clone)]
-pub struct BleOptions {
-    /// Address or name (`hci0`) of the adapter; `None` takes the first one.
-    pub adapter: Option<String>,
-    /// Silence after which the scan is started again. Below 12 s, a chip that filters duplicates looks dead.
-    pub silence: Duration,
-}
-
-impl Default for BleOptions {
-    fn default() -> Self {
-        Self { adapter: None, silence: Duration::from_secs(15) }
-    }
-}
-
 /// A source of what the adapter hears. Dropping it ends the scan.
 pub struct Ble {
     heard: mpsc::Receiver<Result<Advert, RadioError>>,
@@ -52,7 +35,7 @@ pub struct Ble {
 
 impl Ble {
     /// Finds the adapter and starts to scan. The error says what is missing and how to mend it.
-    pub async fn open(options: BleOptions, clock: Clock) -> Result<Self, RadioError> {
+    pub async fn open(options: BleRadio, clock: Clock) -> Result<Self, RadioError> {
         let session = Session::open(options.adapter.as_deref()).await?;
         let (sender, heard) = mpsc::channel(QUEUE);
         let dropped = Arc::new(AtomicU64::new(0));
@@ -61,11 +44,6 @@ impl Ble {
         tokio::spawn(Scan::new(session, options, out).run(stop.clone()));
         Ok(Self { heard, dropped, _stop: stop.drop_guard() })
     }
-
-    /// Adverts that were dropped because the decider was too slow.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
-    }
 }
 
 #[async_trait]
@@ -73,6 +51,10 @@ impl Source for Ble {
     async fn next(&mut self) -> Option<Result<Heard, RadioError>> {
         let item = self.heard.recv().await?;
         Some(item.map(|advert| Heard { advert, position: None }))
+    }
+
+    fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
     }
 }
 

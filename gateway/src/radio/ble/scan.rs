@@ -10,7 +10,7 @@ use tokio::{sync::Semaphore, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    BleOptions, Out, RadioError,
+    BleRadio, Out, RadioError,
     merge::{self, Strengths},
     session::{Session, fault},
 };
@@ -25,7 +25,7 @@ const REPORT_AFTER: u32 = 3;
 /// The task behind a [`super::Ble`].
 pub(super) struct Scan {
     session: Session,
-    options: BleOptions,
+    options: BleRadio,
     out: Out,
     strengths: Strengths,
     questions: Arc<Semaphore>,
@@ -33,8 +33,8 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    pub fn new(session: Session, options: BleOptions, out: Out) -> Self {
-        let watchdog = Watchdog::new(options.silence, Instant::now());
+    pub fn new(session: Session, options: BleRadio, out: Out) -> Self {
+        let watchdog = Watchdog::new(options.restart_after, Instant::now());
         Self { session, options, out, strengths: Strengths::default(), questions: Arc::new(Semaphore::new(QUESTIONS)), watchdog }
     }
 
