@@ -27,6 +27,9 @@ use session::{End, Session};
 /// Longest pause between two tries to connect.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
+/// The same trouble with the broker is logged again after this.
+const SAY_AGAIN: Duration = Duration::from_secs(10 * 60);
+
 /// Publishes what the outbox holds and applies the hubs' acks.
 #[derive(Debug)]
 pub struct Uplink {
@@ -48,18 +51,44 @@ pub struct Uplink {
     pub started: Instant,
 }
 
+/// What was last said of a broker that cannot be reached, so that an outage of a night does not fill the log.
+#[derive(Debug, Default)]
+struct Told(Option<(String, Duration)>);
+
+impl Told {
+    /// True for another reason than last time, and when the same has lasted for long enough to be said again.
+    fn is_news(&mut self, why: &str, now: Duration) -> bool {
+        let is_news = self.0.as_ref().is_none_or(|(before, at)| before != why || now >= *at + SAY_AGAIN);
+        if is_news {
+            self.0 = Some((why.to_owned(), now));
+        }
+        is_news
+    }
+}
+
 impl Uplink {
     /// Connects, and connects again, until `stop`; then says good-bye.
     pub async fn run(self, stop: CancellationToken) {
         let mut pause = Duration::from_millis(100);
+        let mut told = Told::default();
         while !stop.is_cancelled() {
             let before = self.health.connections.load(Ordering::Relaxed);
             match Session::new(&self).run(&stop).await {
                 End::Stopped => return,
-                End::Lost(why) => tracing::warn!("no connection to the broker {}:{}: {why}; trying again", self.mqtt.host, self.mqtt.port),
-            }
-            if self.health.connections.load(Ordering::Relaxed) > before {
-                pause = Duration::from_millis(100);
+                End::Lost(why) => {
+                    if self.health.connections.load(Ordering::Relaxed) > before {
+                        pause = Duration::from_millis(100);
+                        told = Told::default();
+                    }
+                    if told.is_news(&why, self.now()) {
+                        tracing::warn!(
+                            "no connection to the broker {}:{}: {why}; events are kept, and it is tried again. Mend: if this lasts, look whether the \
+                             broker runs and whether [mqtt] in gateway.toml names it",
+                            self.mqtt.host,
+                            self.mqtt.port
+                        );
+                    }
+                }
             }
             // Full jitter, so that the gateways of a chain do not come back in step.
             let wait = pause.mul_f64(0.5 + rand::random::<f64>() / 2.0);
@@ -93,5 +122,18 @@ impl Uplink {
             site_revision: 0,
             flags: self.health.flags(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_outage_is_told_now_and_then_and_another_reason_at_once() {
+        let mut told = Told::default();
+        let said: Vec<u64> = (0..1_800).filter(|s| told.is_news("refused", Duration::from_secs(*s))).collect();
+        assert_eq!(said, [0, 600, 1_200]);
+        assert!(told.is_news("not authorised", Duration::from_secs(1_800)));
     }
 }
