@@ -187,3 +187,13 @@ async fn a_new_epoch_keeps_the_events_and_their_ids() {
     assert_eq!(b.outbox.ledger().held().ranges(), [range(1, 4)]);
     b.close().await;
 }
+
+#[tokio::test]
+async fn the_folder_that_it_makes_is_for_its_own_user_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = TempDir::new().unwrap();
+    let folder = dir.path().join("gateway");
+    let b = Box1::open(&folder).await;
+    assert_eq!(std::fs::metadata(&folder).unwrap().permissions().mode() & 0o077, 0);
+    b.close().await;
+}

@@ -1,7 +1,8 @@
 //! The SQLite file: opening it, setting a corrupt one aside, and the statements. No decisions here.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{DirBuilder, File, OpenOptions},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -54,7 +55,8 @@ pub(super) fn new_epoch() -> String {
 
 /// Opens the file in `dir`, or makes it. A corrupt file is renamed and a new one, with a new epoch, takes its place.
 pub(super) async fn open(dir: &Path) -> Result<Opened, OutboxError> {
-    std::fs::create_dir_all(dir).map_err(|e| OutboxError::folder(dir, &e))?;
+    // Rotating ids and installations are in it: other users of the machine have no business there.
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| OutboxError::folder(dir, &e))?;
     let lock = std::sync::Arc::new(lock(dir)?);
     let file = dir.join(FILE);
     match open_file(&file, std::sync::Arc::clone(&lock)).await {
