@@ -61,7 +61,7 @@ pub struct Server {
 /// The address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot listen for positions on {address}: {why}; choose another address in `listen` of [position], or stop the program that has it"
+    "cannot listen for positions on {address}: {why}; choose another address in `position_listen` of gateway.toml, or stop the program that has it"
 )]
 pub struct ListenError {
     address: SocketAddr,
