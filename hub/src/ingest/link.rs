@@ -246,7 +246,10 @@ impl Poller {
                         self.go_online();
                         None
                     } else {
-                        Some("the broker refused the subscriptions; let the hub read passage/v1/# and $share/hub/passage/v1/#".to_owned())
+                        Some(
+                            "the broker refused the subscriptions; let the hub read passage/v1/#, $share/hub/# and $share/hub-hello/#"
+                                .to_owned(),
+                        )
                     }
                 }
                 Ok(Event::Incoming(Packet::Publish(publish))) => self.hand_over(publish).await,
