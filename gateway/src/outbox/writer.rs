@@ -61,6 +61,13 @@ impl Group {
         self.flush |= flush;
     }
 
+    /// Tells everybody who waits for the commit.
+    fn answer(&mut self) {
+        for done in self.waiting.drain(..) {
+            let _ = done.send(());
+        }
+    }
+
     fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.saved.is_empty() && self.replay.is_none()
     }
@@ -160,6 +167,10 @@ impl Writer {
 
     /// Commits a group, again and again if need be. Only a stop gives up, after one more try.
     async fn commit(&mut self, mut group: Group, stop: &CancellationToken) {
+        if group.is_empty() {
+            // Somebody only asked whether all before this is durable, and it is.
+            return group.answer();
+        }
         let mut pause = Duration::from_millis(200);
         loop {
             match self.write(&group).await {
@@ -182,9 +193,7 @@ impl Writer {
         self.health.sent_total.fetch_add(group.changes.len() as u64, Ordering::SeqCst);
         self.publish_progress();
         self.health.uncommitted.fetch_sub(group.changes.len() as u64, Ordering::SeqCst);
-        for done in group.waiting.drain(..) {
-            let _ = done.send(());
-        }
+        group.answer();
         if let Err(e) = self.keep_bounds().await {
             tracing::warn!("old rows could not be evicted: {e}");
         }
@@ -213,9 +222,6 @@ impl Writer {
 
     /// One transaction: reservation, rows, states, position. The ledger follows after the commit.
     async fn write(&mut self, group: &Group) -> sqlx::Result<()> {
-        if group.is_empty() {
-            return Ok(());
-        }
         let count = group.changes.len() as u64;
         self.reserve(count).await?;
         let mut after = self.ledger().clone();
