@@ -25,15 +25,18 @@ impl Lines {
         Self { notices, cast }
     }
 
-    /// Prints all that happened so far.
+    /// Prints all that happened so far, in the order of the shops' time.
     pub fn print(&mut self) {
+        let mut told = Vec::new();
         loop {
             match self.notices.try_recv() {
-                Ok(notice) => println!("{}", self.line(&notice)),
-                Err(TryRecvError::Lagged(n)) => println!("         ({n} lines were not printed: too many at once)"),
-                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+                Ok(notice) => told.push(notice),
+                Err(TryRecvError::Lagged(n)) => println!("          ({n} lines were not printed: too many at once)"),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }
         }
+        told.sort_by_key(|n| n.at);
+        told.iter().for_each(|n| println!("{}", self.line(n)));
     }
 
     fn line(&self, n: &Notice) -> String {
@@ -53,9 +56,11 @@ pub fn wall(at: Millis) -> String {
 
 fn words(what: &What) -> String {
     match what {
-        What::Entered(zone) => format!("entered ({zone})"),
+        What::Entered(zone) if zone == "in" => "entered the shop".to_owned(),
+        What::Entered(zone) if zone == "front" => "stopped in front of the shop".to_owned(),
+        What::Entered(fence) => format!("entered the geofence {fence}"),
         What::VisitQualified => "visit qualified".to_owned(),
-        What::VisitClosed(label) => format!("stay ended: {label}"),
+        What::VisitClosed(label) => format!("stay closed: {label}"),
         What::ExposureCredited(campaign) => format!("exposure credited: {campaign}"),
         What::OfferDecided(offer, result) => format!("offer {offer}: {result}"),
         What::SmsHandedOver(text) => format!("SMS handed over: \"{text}\""),

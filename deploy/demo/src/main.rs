@@ -26,23 +26,31 @@ struct Cli {
     /// Play the day to its end as fast as possible, print the summary and exit: 0, or 1 if an event is missing.
     #[arg(long)]
     once: bool,
-    /// How many times as fast as life.
-    #[arg(long, default_value_t = 120.0)]
-    speed: f64,
+    /// How many times as fast as life; 120, or 10 with --listen.
+    #[arg(long)]
+    speed: Option<f64>,
     /// Run on an edited copy of config/demo; changes of its files are taken over while the day is played.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/demo"))]
     config: PathBuf,
     /// Which MQTT broker to start.
     #[arg(long, value_enum, default_value = "auto")]
     broker: broker::Choice,
-    /// Also hear this machine's Bluetooth radio, and take positions of a real phone in OwnTracks JSON.
-    #[arg(long)]
-    listen: bool,
+    /// Also hear this machine's Bluetooth radio, and take positions of a real phone in OwnTracks JSON on this port of all addresses.
+    #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "8083")]
+    listen: Option<u16>,
+}
+
+impl Cli {
+    /// How many times as fast as life; `None` for as fast as possible. A real phone cannot keep up with a fast day.
+    fn pace(&self) -> Option<f64> {
+        let usual = if self.listen.is_some() { 10.0 } else { 120.0 };
+        (!self.once).then(|| self.speed.unwrap_or(usual).max(0.01))
+    }
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn,rumqttd=off".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match run(Cli::parse()).await {
         Ok(code) => code,
@@ -62,15 +70,17 @@ async fn run(cli: Cli) -> Result<ExitCode> {
     println!("API       http://{}", system.api());
     system.import_people().await?;
     let day = play::Day::prepare(&cli.config.join("data"), &system, &mut phones).await?;
-    if cli.listen {
-        invite(&system, &phones);
+    if let Some(port) = cli.listen {
+        invite(&system, &phones, port);
     }
     let mut lines = lines::Lines::new(system.listen(), system.cast());
-    let speed = (!cli.once).then_some(cli.speed.max(0.01));
     let played = tokio::select! {
-        played = day.play(&clock, speed, &mut system, &phones, &mut lines) => played.map(|()| true),
+        played = day.play(&clock, cli.pace(), &mut system, &phones, &mut lines) => played.map(|()| true),
         _ = tokio::signal::ctrl_c() => Ok(false),
     }?;
+    if !played {
+        system.settle(play::PATIENCE).await?;
+    }
     let complete = summary::print(&system).await?;
     if played && !cli.once {
         println!("\nThe day is over; the console stays at http://{} until Ctrl-C.", system.console());
@@ -81,10 +91,21 @@ async fn run(cli: Cli) -> Result<ExitCode> {
 }
 
 /// Tells how a real phone takes part.
-fn invite(system: &system::System, phones: &phones::Phones) {
-    println!("OwnTracks http://THIS-MACHINE:{}/pub in HTTP mode", system.positions().port());
+fn invite(system: &system::System, phones: &phones::Phones, wanted: u16) {
+    let port = system.positions().port();
+    if port != wanted {
+        println!("OwnTracks port {wanted} is in use on this machine, so another one was taken");
+    }
+    println!("OwnTracks mode HTTP, URL http://THIS-MACHINE:{port}/pub");
     if let Some(settings) = phones.owntracks_settings(GUEST) {
         println!("          {settings}");
     }
-    println!("          Bluetooth: an iBeacon app with a card of config/demo/brands is heard as its owner");
+    println!("          the phone is noticed within 2 km of a shop: set `at` in stores/*.toml and draw geofences/*.geojson where you are");
+    match system.radio() {
+        Some(Ok(store)) => {
+            println!("Bluetooth this machine's radio is the gateway of {store}: an iBeacon app with the card of brands/*.toml is heard")
+        }
+        Some(Err(why)) => println!("Bluetooth {why}\n          the day goes on without this machine's radio"),
+        None => {}
+    }
 }

@@ -20,8 +20,13 @@ use crate::{
 
 /// How far time moves at once.
 const STEP: Duration = Duration::from_secs(5);
+/// How far it moves at once while nobody is out and nothing happens.
+const IDLE: Duration = Duration::from_secs(60);
 /// Longest wait for a step to be done, in machine time; a system that hangs must not hang the demo.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An iPhone wakes the app whenever the screen lights up near the shop's beacon; the app says again that it is there.
+const GLANCE: Duration = Duration::from_secs(4 * 60);
 
 /// Something that happens at a fixed time.
 #[derive(Debug)]
@@ -111,8 +116,12 @@ impl Day {
             }
             (How::App, Some(crm_id)) if outing.place != Where::Near => {
                 let store = outing.store.to_string();
-                self.at(outing.at, Act::AppEvent { crm_id: crm_id.clone(), store: store.clone(), phase: "enter" });
                 let leaves = outing.at + Duration::from_secs(u64::try_from(outing.minutes * 60)?);
+                let mut seen = outing.at;
+                while seen < leaves {
+                    self.at(seen, Act::AppEvent { crm_id: crm_id.clone(), store: store.clone(), phase: "enter" });
+                    seen = seen + GLANCE;
+                }
                 self.at(leaves, Act::AppEvent { crm_id, store, phase: "exit" });
             }
             _ => bail!("day.csv has a way that nobody can go: {:?} by {:?}", outing.place, outing.how),
@@ -131,7 +140,7 @@ impl Day {
         let begin = clock.now();
         let mut now = begin;
         while now < self.end {
-            now = now + STEP;
+            now = self.next_step(now);
             clock.set(now);
             system.reload_if_changed();
             while let Some(entry) = self.acts.first_entry().filter(|e| e.key().0 <= now) {
@@ -150,6 +159,17 @@ impl Day {
             }
         }
         Ok(())
+    }
+
+    /// The end of the step that begins at `now`.
+    fn next_step(&mut self, now: Millis) -> Millis {
+        let act = self.acts.keys().next().map(|(at, _)| *at);
+        let next = [act, self.streets.next()].into_iter().flatten().min().unwrap_or(self.end);
+        let mut to = now + STEP;
+        while to < next && to < now + IDLE {
+            to = to + STEP;
+        }
+        to
     }
 
     async fn act(&self, at: Millis, act: Act, system: &System, phones: &Phones) -> Result<()> {

@@ -58,6 +58,12 @@ impl Streets {
         self.waiting.insert((outing.at, self.phones), (outing.store.clone(), adverts));
     }
 
+    /// When something is heard next, or somebody comes.
+    pub fn next(&mut self) -> Option<Millis> {
+        let on_air = self.on_air.iter_mut().filter_map(|(_, adverts)| adverts.peek().map(|a| a.at));
+        on_air.chain(self.waiting.keys().next().map(|(at, _)| *at)).min()
+    }
+
     /// What was heard up to `now` and not told yet, in the order of time.
     pub fn heard_until(&mut self, now: Millis) -> Vec<(StoreId, Advert)> {
         while let Some(entry) = self.waiting.first_entry().filter(|e| e.key().0 <= now) {

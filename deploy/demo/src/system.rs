@@ -9,10 +9,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
+use futures::future::join_all;
 use passage_config::{BleRadio, GatewayConfig, HubConfig, Imports, Mqtt, Radio, Site, load_gateway, load_hub};
 use passage_gateway::{
     pipeline::{Gateway, GatewayHandle, Input},
-    radio::{Advert, Heard},
+    radio::{self, Advert, Heard, Source},
 };
 use passage_hub::{
     command::import::import_all,
@@ -24,7 +25,7 @@ use passage_hub::{
 };
 use passage_protocol::{Clock, GatewayId, StoreId};
 use tempfile::TempDir;
-use tokio::sync::broadcast;
+use tokio::{sync::broadcast, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Broker, Choice};
@@ -46,6 +47,7 @@ pub struct System {
     gateways: Vec<(GatewayId, GatewayHandle)>,
     by_store: BTreeMap<StoreId, usize>,
     positions: SocketAddr,
+    radio: Option<Result<StoreId, String>>,
     stop: CancellationToken,
     looked: Instant,
     newest: SystemTime,
@@ -53,7 +55,7 @@ pub struct System {
 
 impl System {
     /// Starts broker, hub and gateways on the files in `files`, with their data in a temporary folder.
-    pub async fn start(files: &Path, clock: Clock, broker: Choice, listen: bool) -> Result<Self> {
+    pub async fn start(files: &Path, clock: Clock, broker: Choice, listen: Option<u16>) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let broker = Broker::start(broker, folder.path()).await?;
         let stop = CancellationToken::new();
@@ -72,6 +74,7 @@ impl System {
             gateways: Vec::new(),
             by_store: BTreeMap::new(),
             positions: SocketAddr::from(([127, 0, 0, 1], 0)),
+            radio: None,
             stop,
             looked: Instant::now(),
             folder,
@@ -80,16 +83,17 @@ impl System {
         Ok(system)
     }
 
-    async fn start_gateways(&mut self, clock: &Clock, listen: bool) -> Result<()> {
+    async fn start_gateways(&mut self, clock: &Clock, listen: Option<u16>) -> Result<()> {
         let mut found: Vec<PathBuf> =
             std::fs::read_dir(&self.files)?.filter_map(|e| e.ok().map(|e| e.path())).filter(|p| is_gateway_file(p)).collect();
         found.sort();
         for file in found {
             let mut config = load_gateway(&file).map_err(|e| anyhow!("{e}"))?;
             self.adapt(&mut config, clock, listen);
+            let source = if listen.is_some() { self.own_radio(&mut config).await } else { None };
             let (id, store) = (config.id.clone(), config.store.clone());
             let handle =
-                Gateway::start(config, None, self.stop.clone()).await.with_context(|| format!("{} does not start", file.display()))?;
+                Gateway::start(config, source, self.stop.clone()).await.with_context(|| format!("{} does not start", file.display()))?;
             if let Some(address) = handle.position_addr {
                 self.positions = address;
             }
@@ -105,17 +109,32 @@ impl System {
     }
 
     /// The demo's own broker, folder, key and clock instead of those in the file.
-    fn adapt(&self, config: &mut GatewayConfig, clock: &Clock, listen: bool) {
+    fn adapt(&self, config: &mut GatewayConfig, clock: &Clock, listen: Option<u16>) {
         config.data = self.folder.path().join(config.id.as_str());
         config.mqtt = mqtt(self.broker.port);
         config.hub_keys.clone_from(&self.hub.public_keys);
         config.clock = clock.clone();
-        config.outbox.commit_within = Duration::from_millis(1);
-        let first_shop = config.store.is_some() && self.by_store.is_empty();
-        config.radio = if listen && first_shop { Radio::Ble(BleRadio::default()) } else { Radio::None };
-        if let (true, Some(address)) = (listen, &mut config.position_listen) {
-            *address = SocketAddr::from(([0, 0, 0, 0], 8083));
+        // Each step ends with a commit of its own.
+        config.outbox.commit_within = Duration::from_millis(100);
+        config.radio = Radio::None;
+        if let (Some(port), Some(address)) = (listen, &mut config.position_listen) {
+            let wanted = SocketAddr::from(([0, 0, 0, 0], port));
+            *address = if is_free(wanted) { wanted } else { SocketAddr::from(([0, 0, 0, 0], 0)) };
         }
+    }
+
+    /// This machine's Bluetooth, for the first shop. A machine without it is no reason to stop.
+    async fn own_radio(&mut self, config: &mut GatewayConfig) -> Option<Box<dyn Source>> {
+        let store = config.store.clone().filter(|_| self.radio.is_none())?;
+        config.radio = Radio::Ble(BleRadio::default());
+        let opened = radio::open(config, None).await;
+        config.radio = Radio::None;
+        let (source, told) = match opened {
+            Ok(source) => (source, Ok(store)),
+            Err(e) => (None, Err(e.to_string())),
+        };
+        self.radio = Some(told);
+        source
     }
 
     /// The hub.
@@ -141,6 +160,11 @@ impl System {
     /// Where positions go.
     pub fn positions(&self) -> SocketAddr {
         self.positions
+    }
+
+    /// The shop that hears with this machine's radio, or why none does; `None` when it was not asked for.
+    pub fn radio(&self) -> Option<&Result<StoreId, String>> {
+        self.radio.as_ref()
     }
 
     /// Which broker it is.
@@ -169,31 +193,28 @@ impl System {
 
     /// Waits until everything that was caused so far is done: decided, committed, published, stored, acked, worked on, sent.
     pub async fn settle(&self, patience: Duration) -> Result<()> {
-        for (_, gateway) in &self.gateways {
-            if !gateway.advance().await {
-                bail!("a gateway stopped");
-            }
+        let advanced = join_all(self.gateways.iter().map(|(_, gateway)| gateway.advance())).await;
+        if advanced.contains(&false) {
+            bail!("a gateway stopped");
         }
-        let end = Instant::now() + patience;
-        loop {
-            if self.outboxes_are_empty().await && self.hub.is_quiet().await? {
-                return Ok(());
-            }
-            if Instant::now() > end {
-                bail!("the system did not come to rest within {patience:?}; the log says why (RUST_LOG=info)");
-            }
-            self.hub.wake();
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let rest = timeout(patience, self.come_to_rest()).await;
+        rest.map_err(|_| anyhow!("the system did not come to rest within {patience:?}; the log says why (RUST_LOG=info)"))?
     }
 
-    async fn outboxes_are_empty(&self) -> bool {
+    async fn come_to_rest(&self) -> Result<()> {
         for (_, gateway) in &self.gateways {
-            if !gateway.settled().await {
-                return false;
-            }
+            // Each ack is applied after the hub has committed the events together with the work that they make.
+            gateway.outbox().progress().wait_for(|p| p.held == 0).await?;
         }
-        true
+        if self.hub.is_quiet().await? {
+            return Ok(());
+        }
+        // Events have woken the worker; what is due by the time alone has not.
+        self.hub.wake();
+        while !self.hub.is_quiet().await? {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
     }
 
     /// How many events each gateway has made.
@@ -276,6 +297,10 @@ fn is_gateway_file(path: &Path) -> bool {
     path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with("gateway") && n.ends_with(".toml"))
 }
 
+fn is_free(address: SocketAddr) -> bool {
+    std::net::TcpListener::bind(address).is_ok()
+}
+
 fn mqtt(port: u16) -> Mqtt {
     Mqtt { host: "127.0.0.1".to_owned(), port, user: None, password: None }
 }
@@ -283,7 +308,7 @@ fn mqtt(port: u16) -> Mqtt {
 /// `hub.toml` with the demo's own broker, folder, ports and clock.
 fn hub_config(files: &Path, folder: &Path, port: u16, clock: &Clock) -> Result<HubConfig> {
     let config = load_hub(&files.join("hub.toml")).map_err(|e| anyhow!("{e}"))?;
-    let console = if std::net::TcpListener::bind(config.console).is_ok() { config.console } else { SocketAddr::from(([127, 0, 0, 1], 0)) };
+    let console = if is_free(config.console) { config.console } else { SocketAddr::from(([127, 0, 0, 1], 0)) };
     Ok(HubConfig {
         database: format!("sqlite:{}", folder.join("hub.db").display()),
         key_file: folder.join("hub.key"),
@@ -293,8 +318,8 @@ fn hub_config(files: &Path, folder: &Path, port: u16, clock: &Clock) -> Result<H
         clock: clock.clone(),
         sms: passage_config::Sms::Sandbox,
         // Played time waits for every step, so no step should wait for company.
-        ack_every: Duration::from_millis(2),
-        batch_within: Duration::from_millis(1),
+        ack_every: Duration::ZERO,
+        batch_within: Duration::ZERO,
         ..config
     })
 }
