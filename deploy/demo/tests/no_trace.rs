@@ -305,6 +305,7 @@ fn of_bytes(bytes: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         }
         for by in [", ", ","] {
             all.push(("list of numbers", bytes.iter().map(u8::to_string).collect::<Vec<_>>().join(by).into_bytes()));
+            all.push(("list of hex numbers", pairs.join(by).into_bytes()));
         }
         all.extend(base64_forms(bytes));
     }
