@@ -338,11 +338,14 @@ pub fn same(undisturbed: &Outcome, disturbed: &Outcome) {
 }
 
 /// Plays the story twice at the same time, once as it is and once with `disturb`, and compares. Gives the disturbed run's end for more questions.
-pub fn compare(smsc_answers_after: Duration, disturb: impl AsyncFnOnce(&mut Run) + Send + 'static) -> Outcome {
+pub fn compare(smsc_answers_after: Duration, disturb: impl AsyncFnOnce(&mut Run)) -> Outcome {
     let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let reference = std::thread::spawn(move || runtime().block_on(async { play(Smsc::start().await, async |_: &mut Run| {}).await }));
-    let disturbed = runtime().block_on(async { play(Smsc::slow(smsc_answers_after).await, disturb).await });
-    let undisturbed = reference.join().unwrap();
+    // The scope waits for both, so that a failure of one leaves nothing of the other behind.
+    let (undisturbed, disturbed) = std::thread::scope(|scope| {
+        let undisturbed = scope.spawn(|| runtime().block_on(async { play(Smsc::start().await, async |_: &mut Run| {}).await }));
+        let disturbed = runtime().block_on(async { play(Smsc::slow(smsc_answers_after).await, disturb).await });
+        (undisturbed.join().unwrap(), disturbed)
+    });
     same(&undisturbed, &disturbed);
     disturbed
 }
