@@ -22,7 +22,7 @@ use super::{
 /// Business time against machine time.
 const SPEED: f64 = 60.0;
 /// What hub and gateway have for their start, in business time.
-const LEAD: Duration = Duration::from_secs(5 * 60);
+const LEAD: Duration = Duration::from_secs(8 * 60);
 /// Longest wait for anything, in machine time.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
