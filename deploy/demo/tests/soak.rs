@@ -1,5 +1,5 @@
-//! The slow tests, and the one that needs node: they only play with `deploy/test --soak`, which sets PASSAGE_SOAK=1 and, for node's SMS centre,
-//! PASSAGE_TEST_NPM to a `node_modules` folder with `smpp` 0.5.1 in it. Without it they say so and prove nothing.
+//! The slow tests, and the one that needs node. They exist only with the feature `soak`, as `deploy/test --soak` builds them; for node's SMS centre
+//! PASSAGE_TEST_NPM names a `node_modules` folder with `smpp` 0.5.1 in it.
 //! PASSAGE_SOAK_ROUNDS is the number of stories with many kills (3 unless told).
 
 mod support;
@@ -22,19 +22,8 @@ use support::{
     scene::{FIRST_NUMBER, START, Scene, Sms},
 };
 
-fn soaking() -> bool {
-    let yes = std::env::var("PASSAGE_SOAK").is_ok_and(|v| v == "1");
-    if !yes {
-        println!("not played: this is one of the slow tests of `deploy/test --soak`");
-    }
-    yes
-}
-
 #[test]
 fn many_kills_of_everything_at_random_moments_change_nothing() {
-    if !soaking() {
-        return;
-    }
     let rounds: u64 = std::env::var("PASSAGE_SOAK_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(3);
     for seed in 0..rounds {
         println!("seed {seed}");
@@ -111,9 +100,6 @@ impl Drop for Node {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_sms_centre_takes_the_message_and_brings_receipt_and_stop() {
-    if !soaking() {
-        return;
-    }
     let mut node = Node::start();
     let port = u16::try_from(node.next()["port"].as_u64().unwrap()).unwrap();
     let broker = Broker::start();
