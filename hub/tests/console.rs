@@ -25,7 +25,7 @@ async fn furnished(db: &Db) -> Console {
     let at = friday(15, 0);
     let member = MemberId(424_242);
     let visit = "INSERT INTO visit (id, member, store, start_at, end_at, dwell_ms, label, is_open, seen_from, seen_to, state, updated_at) \
-                 VALUES ('v1', $1, 'lyon-bellecour', $2, $2, 185000, 'qualified', 1, $2, $2, '{}', $2)";
+                 VALUES ('018f4e2a-7c11-7d3e-9a52-3b1f0c6d8e40', $1, 'lyon-bellecour', $2, $2, 185000, 'qualified', 1, $2, $2, '{}', $2)";
     db.execute(visit, args![member.0, at]).await.unwrap();
     let message = "INSERT INTO message (id, send_key, decision, member, brand, entity, offer, store, destination, sealed, text, sender, parts, \
                    encoding, trigger_at, deadline, validity_ms, state, reason, planned_at) VALUES ('m1', $1, 'd1', $2, 'b', 'e', 'coat', \

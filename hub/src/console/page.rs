@@ -11,6 +11,7 @@ use crate::{
     identity::MemberId,
     offer::{Check, Decision, decision::Mark},
     report::{self, Span, Summary},
+    visit::Visit,
 };
 
 /// What every page carries.
@@ -92,11 +93,11 @@ pub async fn overview(console: &Console) -> Page {
 
 pub async fn visits(console: &Console) -> Page {
     let found = query::visits(&console.db, console.today()).await?;
-    let row = |v: &query::VisitLine| {
+    let row = |v: &Visit| {
         let state = if v.open { "still there" } else { "ended" };
         let dwell = format!("{} min {:02} s", v.dwell_ms / 60_000, v.dwell_ms / 1000 % 60);
-        let store = v.store.clone();
-        vec![v.member.code(), console.time(v.start, &store), console.time(v.end, &store), store, dwell, v.label.clone(), state.to_owned()]
+        let time = |at: Millis| console.time(at.0, v.store.as_str());
+        vec![v.member.code(), time(v.start), time(v.end), v.store.to_string(), dwell, v.label.word().to_owned(), state.to_owned()]
     };
     render(&Table {
         frame: console.frame("Visits"),

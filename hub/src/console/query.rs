@@ -6,19 +6,8 @@ use crate::{
     offer::Decision,
     report::Span,
     store::{self, Db, StoreError},
+    visit::Visit,
 };
-
-/// A stay.
-#[derive(Debug)]
-pub struct VisitLine {
-    pub member: MemberId,
-    pub store: String,
-    pub start: i64,
-    pub end: i64,
-    pub dwell_ms: i64,
-    pub label: String,
-    pub open: bool,
-}
 
 /// A message. Its number never comes here.
 #[derive(Debug)]
@@ -43,23 +32,11 @@ pub struct GatewayLine {
 }
 
 /// Rows on a page.
-const PAGE: i64 = 500;
+const PAGE: u32 = 500;
 
-pub async fn visits(db: &Db, span: Span) -> Result<Vec<VisitLine>, StoreError> {
-    let sql = "SELECT member, store, start_at, end_at, dwell_ms, label, is_open FROM visit WHERE start_at >= $1 AND start_at < $2 \
-               ORDER BY start_at DESC, id LIMIT $3";
-    let line = |r: &crate::store::Row| {
-        Ok(VisitLine {
-            member: MemberId(r.int(0)?),
-            store: r.text(1)?,
-            start: r.int(2)?,
-            end: r.int(3)?,
-            dwell_ms: r.int(4)?,
-            label: r.text(5)?,
-            open: r.flag(6)?,
-        })
-    };
-    db.fetch(sql, args![span.from, span.to, PAGE]).await?.iter().map(line).collect()
+/// Newest first.
+pub async fn visits(db: &Db, span: Span) -> Result<Vec<Visit>, StoreError> {
+    store::visit::list(db, span.from, span.to, PAGE).await
 }
 
 pub async fn messages(db: &Db, span: Span) -> Result<Vec<MessageLine>, StoreError> {
@@ -83,7 +60,7 @@ pub async fn messages(db: &Db, span: Span) -> Result<Vec<MessageLine>, StoreErro
 pub async fn decisions(db: &Db, span: Span, member: Option<MemberId>) -> Result<Vec<Decision>, StoreError> {
     let mut found = match member {
         Some(member) => store::decision::of_member(&mut db.begin_read().await?, member).await?,
-        None => store::decision::list(db, span.from, span.to, u32::try_from(PAGE).unwrap_or(u32::MAX)).await?,
+        None => store::decision::list(db, span.from, span.to, PAGE).await?,
     };
     found.sort_by_key(|d| std::cmp::Reverse(d.at));
     Ok(found)

@@ -11,7 +11,7 @@ use passage_protocol::Millis;
 use crate::{
     args,
     attribution::Model,
-    store::{Db, StoreError, Tx},
+    store::{self, Db, StoreError, Tx},
 };
 
 /// The time that a report is about: `from` included, `to` excluded.
@@ -58,9 +58,8 @@ pub async fn summary(db: &Db, config: &HubConfig, span: Span) -> Result<Summary,
 }
 
 async fn visits_by_label(tx: &mut Tx, span: Span) -> Result<Vec<(String, i64)>, StoreError> {
-    let sql = "SELECT label, COUNT(*) FROM visit WHERE start_at >= $1 AND start_at < $2 GROUP BY label ORDER BY label";
-    let rows = tx.fetch(sql, args![span.from, span.to]).await?;
-    rows.iter().map(|r| Ok((r.text(0)?, r.int(1)?))).collect()
+    let found = store::visit::labels_summary(tx, span.from, span.to).await?;
+    Ok(found.into_iter().map(|(label, n)| (label.word().to_owned(), n)).collect())
 }
 
 async fn messages_by_fate(tx: &mut Tx, span: Span) -> Result<Vec<(String, String, String, i64)>, StoreError> {
@@ -71,7 +70,6 @@ async fn messages_by_fate(tx: &mut Tx, span: Span) -> Result<Vec<(String, String
 }
 
 async fn decisions_by_result(tx: &mut Tx, span: Span) -> Result<Vec<(String, String, i64)>, StoreError> {
-    let sql = "SELECT offer, result, COUNT(*) FROM decision WHERE at >= $1 AND at < $2 GROUP BY offer, result ORDER BY 1, 2";
-    let rows = tx.fetch(sql, args![span.from, span.to]).await?;
-    rows.iter().map(|r| Ok((r.text(0)?, r.text(1)?, r.int(2)?))).collect()
+    let found = store::decision::summary(tx, span.from, span.to).await?;
+    Ok(found.into_iter().map(|(offer, result, n)| (offer, result.word().to_owned(), n)).collect())
 }

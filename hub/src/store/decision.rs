@@ -70,13 +70,13 @@ pub async fn list(db: &Db, from: Millis, to: Millis, limit: u32) -> Result<Vec<D
 }
 
 /// How many decisions in `[from, to)` had each result, by offer.
-pub async fn summary(db: &Db, from: Millis, to: Millis) -> Result<Vec<(String, Outcome, i64)>, StoreError> {
+pub async fn summary(tx: &mut Tx, from: Millis, to: Millis) -> Result<Vec<(String, Outcome, i64)>, StoreError> {
     let sql = "SELECT offer, result, COUNT(*) FROM decision WHERE at >= $1 AND at < $2 GROUP BY offer, result ORDER BY offer, result";
     let read = |row: &Row| {
         let result = Outcome::from_word(&row.text(1)?).ok_or(StoreError::Corrupt("decision result"))?;
         Ok((row.text(0)?, result, row.int(2)?))
     };
-    db.fetch(sql, args![from, to]).await?.iter().map(read).collect()
+    tx.fetch(sql, args![from, to]).await?.iter().map(read).collect()
 }
 
 /// Deletes refused decisions from before `refused` and all from before `all`, at the end of their retention; returns how many.
