@@ -65,5 +65,10 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
+        if std::thread::panicking() {
+            let words = self.words();
+            let told: Vec<&str> = words.lines().filter(|l| [" WARN ", " ERROR ", " INFO ", "panicked"].iter().any(|w| l.contains(w))).collect();
+            eprintln!("the last words of {}:\n{}\n", self.log.display(), told[told.len().saturating_sub(25)..].join("\n"));
+        }
     }
 }

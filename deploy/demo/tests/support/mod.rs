@@ -12,12 +12,22 @@ pub mod witness;
 
 use std::{
     future::Future,
+    net::{TcpListener, UdpSocket},
     time::{Duration, Instant},
 };
 
-/// A port that was free a moment ago.
+/// A port of 127.0.0.1 that is this process's own for as long as it lives: the UDP port of the same number stays bound, and a test takes only a port
+/// whose twin is free. It lies below the range that the system takes for outgoing connections, so nobody is on it when a server comes back either.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    loop {
+        let port = rand::random_range(20_000..32_000);
+        if let Ok(twin) = UdpSocket::bind(("127.0.0.1", port))
+            && TcpListener::bind(("127.0.0.1", port)).is_ok()
+        {
+            std::mem::forget(twin);
+            return port;
+        }
+    }
 }
 
 /// Asks until the answer is there; panics with `what` after `limit`.

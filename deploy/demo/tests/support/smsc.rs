@@ -96,6 +96,7 @@ impl Smsc {
         let desk = Arc::new(Desk { answers_after, ..Desk::default() });
         let mut server = SmppServer::new(Ipv4Addr::LOCALHOST.into(), port, desk.clone());
         server.start().await;
+        assert!(server.is_alive(), "the SMS centre could not listen on port {port}");
         Self { port, desk, server }
     }
 
