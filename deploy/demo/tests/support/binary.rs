@@ -67,7 +67,8 @@ impl Drop for Process {
         self.kill();
         if std::thread::panicking() {
             let words = self.words();
-            let told: Vec<&str> = words.lines().filter(|l| [" WARN ", " ERROR ", " INFO ", "panicked"].iter().any(|w| l.contains(w))).collect();
+            let told: Vec<&str> =
+                words.lines().filter(|l| [" WARN ", " ERROR ", " INFO ", "panicked"].iter().any(|w| l.contains(w))).collect();
             eprintln!("the last words of {}:\n{}\n", self.log.display(), told[told.len().saturating_sub(25)..].join("\n"));
         }
     }
