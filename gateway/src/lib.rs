@@ -22,4 +22,7 @@ pub mod health;
 
 pub mod pipeline;
 
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
+
 pub use change::{Change, SavedState};

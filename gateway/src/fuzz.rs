@@ -1,0 +1,117 @@
+//! Bytes from outside into each decoder of the gateway: what the targets under `gateway/fuzz` call. Whatever comes, none of these may panic.
+//!
+//! A new decoder gets a function here, a target of the same name under `gateway/fuzz/fuzz_targets`, its line in [`TARGETS`], and a few seeds
+//! under `gateway/fuzz/corpus`. `deploy/fuzz` runs the targets with libFuzzer; the test below plays the seeds and damaged copies of them.
+
+use std::path::PathBuf;
+
+use passage_protocol::{Millis, rid::RidPayload};
+
+use crate::{
+    beacon::Decoder,
+    radio::{Advert, Capture},
+};
+
+/// One target: its name, and where the bytes go.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: &[Target] = &[("advert", advert), ("rid", rid), ("capture", capture)];
+
+/// AD bytes as a radio hands them on.
+pub fn advert(bytes: &[u8]) {
+    let decoder = Decoder::of_brands(&[]);
+    let _ = decoder.sighting(&Advert { at: Millis(0), address: [0; 6], rssi: -60, data: bytes.to_vec() });
+}
+
+/// The 10 bytes of a rotating id.
+pub fn rid(bytes: &[u8]) {
+    let Some(bytes) = bytes.first_chunk() else { return };
+    if let Some(payload) = RidPayload::from_bytes(bytes) {
+        assert_eq!(&payload.to_bytes(), bytes, "what was read is what was there");
+    }
+}
+
+/// A capture of any format.
+pub fn capture(bytes: &[u8]) {
+    let bytes = std::io::Cursor::new(bytes.to_vec());
+    if let Ok(capture) = Capture::read(bytes, PathBuf::from("fuzz")) {
+        capture.for_each(drop);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use rand::{Rng as _, RngExt as _, SeedableRng as _};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    /// Damaged copies of each seed.
+    const COPIES: usize = 300;
+
+    fn folder() -> &'static Path {
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz"))
+    }
+
+    fn seeds(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
+        let folder = folder().join("corpus").join(target);
+        let mut seeds: Vec<_> = fs::read_dir(&folder)
+            .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (path.clone(), fs::read(path).unwrap()))
+            .collect();
+        seeds.sort();
+        seeds
+    }
+
+    /// One small accident: a byte changed, put in, taken out, repeated, or the rest cut off.
+    fn damage(bytes: &mut Vec<u8>, random: &mut ChaCha8Rng) {
+        let at = random.random_range(0..=bytes.len());
+        let telling = [0, 1, 2, 0x7f, 0x80, 0xfe, 0xff];
+        match random.random_range(0..6) {
+            0 => bytes.truncate(at),
+            1 => bytes.insert(at, random.random()),
+            2 if at < bytes.len() => drop(bytes.remove(at)),
+            3 if at < bytes.len() => bytes[at] ^= 1 << random.random_range(0..8),
+            4 if at < bytes.len() => bytes[at] = telling[random.random_range(0..telling.len())],
+            _ => bytes.extend_from_within(at..),
+        }
+    }
+
+    #[test]
+    fn no_seed_and_no_damaged_copy_of_one_makes_a_decoder_panic() {
+        for (name, target) in TARGETS {
+            let mut random = ChaCha8Rng::seed_from_u64(7);
+            for (path, seed) in seeds(name) {
+                println!("{}", path.display());
+                target(&seed);
+                for _ in 0..COPIES {
+                    let mut bytes = seed.clone();
+                    for _ in 0..=random.next_u32() % 4 {
+                        damage(&mut bytes, &mut random);
+                    }
+                    target(&bytes);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_target_has_its_program_and_its_seeds() {
+        let programs = fs::read_dir(folder().join("fuzz_targets")).unwrap();
+        let mut programs: Vec<_> =
+            programs.map(|e| e.unwrap().path().file_stem().unwrap_or_default().to_string_lossy().into_owned()).collect();
+        programs.sort();
+        let mut names: Vec<_> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+        names.sort();
+        assert_eq!(programs, names);
+        let manifest = fs::read_to_string(folder().join("Cargo.toml")).unwrap();
+        for name in names {
+            assert!(!seeds(&name).is_empty(), "{name} has no seeds");
+            assert!(manifest.contains(&format!("name = \"{name}\"")), "{name} is not in fuzz/Cargo.toml");
+        }
+    }
+}
