@@ -1,1 +1,7 @@
 //! Virtual phones for the radio: scenarios, a stand-in for BlueZ on a private bus, and a virtual controller for a real one.
+
+pub mod address;
+pub mod scenario;
+
+pub use address::Address;
+pub use scenario::{Scenario, ScenarioError};
