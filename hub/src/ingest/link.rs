@@ -154,7 +154,8 @@ impl Link {
         let mut task = tokio::spawn(poller.run());
         let end = tokio::select! {
             () = stop.cancelled() => End::Stopped,
-            _ = self.able.wait_for(|able| !*able) => End::Unable,
+            // The writer's end is the hub's end.
+            unable = self.able.wait_for(|able| !*able) => if unable.is_ok() { End::Unable } else { End::Stopped },
             lost = &mut task => return End::Lost(lost.unwrap_or_else(|_| "the connection's task ended".to_owned())),
         };
         self.farewell(&client, task).await;
