@@ -1,5 +1,8 @@
 //! The demo's MQTT broker: mosquitto when it is installed, else the embedded rumqttd. Both listen on a free port of 127.0.0.1 only.
 
+#[cfg(feature = "embedded-broker")]
+mod relay;
+
 use std::{
     fs,
     net::TcpListener,
@@ -39,7 +42,7 @@ impl Broker {
         let broker = match (choice, find_mosquitto()) {
             (Choice::Auto | Choice::Mosquitto, Some(program)) => mosquitto(&program, folder, port)?,
             (Choice::Mosquitto, None) => bail!("mosquitto was not found; install it with: apt install mosquitto"),
-            (Choice::Auto | Choice::Embedded, _) => embedded(port)?,
+            (Choice::Auto | Choice::Embedded, _) => embedded(port).await?,
         };
         wait_for(port).await.with_context(|| format!("{} did not open 127.0.0.1:{port}", broker.name))?;
         Ok(broker)
@@ -85,9 +88,12 @@ fn mosquitto(program: &Path, folder: &Path, port: u16) -> Result<Broker> {
     Ok(Broker { port, name: "mosquitto", child: Some(child) })
 }
 
+/// rumqttd, behind a relay that takes its delays away.
 #[cfg(feature = "embedded-broker")]
-fn embedded(port: u16) -> Result<Broker> {
+async fn embedded(port: u16) -> Result<Broker> {
     use std::{collections::HashMap, net::SocketAddr};
+
+    let inner = free_port()?;
 
     use rumqttd::{Config, ConnectionSettings, RouterConfig, ServerSettings};
 
@@ -101,7 +107,7 @@ fn embedded(port: u16) -> Result<Broker> {
     };
     let server = ServerSettings {
         name: "demo".to_owned(),
-        listen: SocketAddr::from(([127, 0, 0, 1], port)),
+        listen: SocketAddr::from(([127, 0, 0, 1], inner)),
         tls: None,
         next_connection_delay_ms: 1,
         connections,
@@ -120,11 +126,13 @@ fn embedded(port: u16) -> Result<Broker> {
             tracing::error!("the embedded broker stopped: {e}");
         }
     })?;
+    wait_for(inner).await.context("the embedded broker did not start")?;
+    relay::start(port, inner).await?;
     Ok(Broker { port, name: "rumqttd (embedded)", child: None })
 }
 
 #[cfg(not(feature = "embedded-broker"))]
-fn embedded(_port: u16) -> Result<Broker> {
+async fn embedded(_port: u16) -> Result<Broker> {
     bail!("mosquitto was not found and this build has no embedded broker; install it with: apt install mosquitto")
 }
 
