@@ -25,11 +25,11 @@ pub struct Windows {
     pub click: Duration,
     /// Engaged views.
     pub engaged: Duration,
-    /// Views.
+    /// Views, and opened mails.
     pub view: Duration,
     /// QR codes and calls.
     pub qr_call: Duration,
-    /// Clicks in mails and SMS, and delivered SMS.
+    /// Clicks in mails and SMS. Having been sent one earns nothing.
     pub message: Duration,
 }
 

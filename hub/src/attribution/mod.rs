@@ -54,10 +54,11 @@ pub fn window(kind: TouchKind, windows: &Windows) -> Option<Duration> {
     match kind {
         TouchKind::Click => Some(windows.click),
         TouchKind::Engaged => Some(windows.engaged),
-        TouchKind::View => Some(windows.view),
+        // Mail programs open mails by themselves, so an opened mail is worth no more than an ad that was seen.
+        TouchKind::View | TouchKind::Open => Some(windows.view),
         TouchKind::Qr | TouchKind::Call => Some(windows.qr_call),
-        TouchKind::Send | TouchKind::Open => Some(windows.message),
-        TouchKind::Basket => None,
+        // Having been sent something is no exposure, here as in the audience of an offer.
+        TouchKind::Send | TouchKind::Basket => None,
     }
 }
 
@@ -177,17 +178,19 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_has_its_own_window() {
+    fn each_kind_has_its_own_window_and_being_sent_something_has_none() {
         let now = 100 * DAY;
         let touches = [
             touch("click-29", now - 29 * DAY, TouchKind::Click, "a"),
             touch("click-31", now - 31 * DAY, TouchKind::Click, "b"),
             touch("view-2", now - 2 * DAY, TouchKind::View, "c"),
-            touch("sms-6", now - 6 * DAY, TouchKind::Send, "d"),
+            touch("open-20-h", now - 20 * DAY / 24, TouchKind::Open, "d"),
+            touch("open-2", now - 2 * DAY, TouchKind::Open, "d"),
+            touch("sms", now - 1, TouchKind::Send, "d"),
             touch("basket", now - 1, TouchKind::Basket, "e"),
             touch("no-campaign", now - 1, TouchKind::Click, ""),
         ];
-        assert_eq!(ids(&path(&touches, Millis(now), &windows())), ["click-29", "sms-6"]);
+        assert_eq!(ids(&path(&touches, Millis(now), &windows())), ["click-29", "open-20-h"]);
         let in_mail = |days| Touchpoint { channel: Some("email".to_owned()), ..touch("mail", now - days * DAY, TouchKind::Click, "a") };
         assert_eq!(path(&[in_mail(6)], Millis(now), &windows()).len(), 1);
         assert!(path(&[in_mail(8)], Millis(now), &windows()).is_empty(), "a click in a mail counts for 7 days");
@@ -224,7 +227,7 @@ mod tests {
             at in prop::collection::vec((0_i64..40, 0_usize..3, 0_usize..3), 0..30),
         ) {
             let now = 100 * DAY;
-            let kinds = [TouchKind::Click, TouchKind::View, TouchKind::Send];
+            let kinds = [TouchKind::Click, TouchKind::View, TouchKind::Qr];
             let touches: Vec<Touchpoint> = at.iter().enumerate()
                 .map(|(i, (days, kind, campaign))| touch(&i.to_string(), now - days * DAY + 5, kinds[*kind], ["a", "b", "c"][*campaign]))
                 .collect();
