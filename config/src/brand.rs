@@ -16,9 +16,10 @@ pub(crate) fn read(r: Reader<'_>, id: &str) -> Option<Brand> {
     let entities = r.need("entities", "[entities] with one line per legal controller: id = \"its legal name\"", entities);
     let namespace = r.need("namespace", "[namespace] with service_uuid and ibeacon", namespace);
     let sender = r.need("sender", "[sender] with name and stop_number", sender);
+    let wake_uuid = r.may("wake_uuid", |f| uuid(&f));
     let beacons = r.or("beacons", Vec::new(), |f| f.list().map(|list| list.into_iter().filter_map(beacon).collect()));
     r.done();
-    Some(Brand { id: id.to_owned(), name: name?, entities: entities?, namespace: namespace?, sender: sender?, beacons })
+    Some(Brand { id: id.to_owned(), name: name?, entities: entities?, namespace: namespace?, sender: sender?, beacons, wake_uuid })
 }
 
 fn entities(f: Field<'_>) -> Option<BTreeMap<String, String>> {

@@ -7,9 +7,9 @@ use passage_protocol::{GatewayId, StoreId, sign::Pinned};
 use crate::{
     collect::{Collector, mistake, suggest},
     common,
-    model::{BleRadio, GatewayConfig, GeofenceRules, Outbox, PresenceRules, Radio, RadioZone},
+    model::{BleRadio, GatewayConfig, GeofenceRules, Outbox, PresenceRules, Radio, RadioZone, Wake},
     reader::{Field, Reader, whole},
-    site,
+    site, wake,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -30,6 +30,8 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<GatewayConfig> {
     }
     let presence = r.or("presence", PresenceRules::default(), presence);
     let position_listen = r.may("position_listen", |f| f.address());
+    let wake = r.or("wake", Wake::default(), |f| wake::read(f, store.as_ref(), &site));
+    let app_events = wake::app_events(&r, &wake);
     let geofence = r.or("geofence", GeofenceRules::default(), geofence);
     let outbox = r.or("outbox", Outbox::default(), outbox);
     r.done();
@@ -43,6 +45,8 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<GatewayConfig> {
         radio,
         presence,
         position_listen,
+        wake,
+        app_events,
         geofence,
         outbox,
         site: Arc::new(site),

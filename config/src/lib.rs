@@ -24,6 +24,7 @@ mod store;
 pub mod template;
 mod tree;
 mod value;
+mod wake;
 
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use model::*;

@@ -144,10 +144,14 @@ fn decode<'a, T>(
 fn distinct_namespaces(dir: &Path, brands: &BTreeMap<String, Brand>, out: &Collector) {
     let all: Vec<_> = brands.values().collect();
     for (i, b) in all.iter().enumerate() {
-        let same = |a: &&&Brand| a.namespace.service_uuid == b.namespace.service_uuid || a.namespace.ibeacon == b.namespace.ibeacon;
+        let same = |a: &&&Brand| {
+            a.namespace.service_uuid == b.namespace.service_uuid
+                || a.namespace.ibeacon == b.namespace.ibeacon
+                || (a.wake_uuid.is_some() && a.wake_uuid == b.wake_uuid)
+        };
         if let Some(a) = all[..i].iter().find(same) {
             let message = format!("the brands \"{}\" and \"{}\" have the same beacons", a.id, b.id);
-            let m = mistake("P062", message, "", "give each brand a service_uuid and an ibeacon of its own");
+            let m = mistake("P062", message, "", "give each brand a service_uuid, an ibeacon and a wake_uuid of its own");
             out.whole(&dir.join("brands").join(format!("{}.toml", b.id)), m);
         }
     }

@@ -8,6 +8,8 @@ pub mod presence;
 
 pub mod position;
 
+pub mod wake;
+
 pub mod geofence;
 
 pub mod change;

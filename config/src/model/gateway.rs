@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use passage_protocol::{Clock, GatewayId, StoreId};
 
-use super::{Mqtt, Site};
+use super::{Mqtt, Site, Wake};
 
 /// `gateway.toml`.
 #[derive(Debug, Clone)]
@@ -27,6 +27,10 @@ pub struct GatewayConfig {
     pub presence: PresenceRules,
     /// Address for OwnTracks and app events, if this gateway takes positions.
     pub position_listen: Option<std::net::SocketAddr>,
+    /// The wake beacon: advertised in a shop, checked where apps report.
+    pub wake: Wake,
+    /// Which words of the app count.
+    pub app_events: AppEvents,
     /// When a position is inside.
     pub geofence: GeofenceRules,
     /// Bounds of the outbox.
@@ -66,6 +70,15 @@ impl Default for BleRadio {
     fn default() -> Self {
         Self { adapter: None, restart_after: Duration::from_secs(15) }
     }
+}
+
+/// Which words of the app make events of the shop itself (zone `in`). Regions that the phone watches as geofences always do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppEvents {
+    /// The app names the shop, and is believed.
+    Claimed,
+    /// The app repeats what the shop's wake beacon said at that time.
+    Verified,
 }
 
 /// Thresholds of the two radio zones.

@@ -5,8 +5,10 @@ mod gateway;
 mod hub;
 mod offer;
 mod site;
+mod wake;
 
 pub use gateway::*;
 pub use hub::*;
 pub use offer::*;
 pub use site::*;
+pub use wake::*;

@@ -63,6 +63,8 @@ pub struct Brand {
     pub sender: Sender,
     /// Cards and fobs that count although they do not rotate.
     pub beacons: Vec<StaticBeacon>,
+    /// UUID of the iBeacon that wakes the brand's app near its shops; `None` when the shops advertise none.
+    pub wake_uuid: Option<[u8; 16]>,
 }
 
 /// How gateways recognise the brand's beacons.

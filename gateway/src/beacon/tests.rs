@@ -23,6 +23,7 @@ fn decoder() -> Decoder {
         namespace: NAMESPACE,
         sender: Sender { name: "Brand".into(), stop_number: "36111".into() },
         beacons: vec![fob()],
+        wake_uuid: None,
     };
     Decoder::of_brands([&brand])
 }

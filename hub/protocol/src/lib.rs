@@ -14,6 +14,7 @@ pub mod state;
 pub mod time;
 pub mod token;
 pub mod topic;
+pub mod wake;
 
 pub use ack::Ack;
 pub use event::{Envelope, Event, EventId, Gone, GoneReason, Phase, Signal, Strength, Subject, Zone};
@@ -24,6 +25,7 @@ pub use state::{GatewayState, Hello, HubState};
 pub use time::{Clock, Millis};
 pub use token::PositionToken;
 pub use topic::Topic;
+pub use wake::{WakeId, WakeKey, WakeMaster};
 
 /// The protocol version that this crate writes. Readers accept [`OLDEST_READ`] to this one.
 pub const VERSION: u8 = 1;

@@ -131,7 +131,7 @@ impl ChainKey {
     }
 }
 
-fn mac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+pub(crate) fn mac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
     // HMAC takes a key of any length.
     #[expect(clippy::expect_used, reason = "HMAC-SHA256 accepts every key length")]
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes any key length");

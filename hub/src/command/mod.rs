@@ -12,6 +12,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use passage_config::{HubConfig, load_hub};
+use passage_protocol::StoreId;
 
 use crate::{identity::Keyring, ingest::HubKeys, offer, store::Db};
 
@@ -49,6 +50,15 @@ enum Command {
     Apply,
     /// Print the public key that gateways pin as `hub_keys`.
     Key,
+    /// Print the secret key of a shop's wake beacon, for `wake.key` in its gateway's file.
+    WakeKey {
+        /// The shop.
+        #[arg(required_unless_present = "master")]
+        store: Option<StoreId>,
+        /// Print the master instead, for `wake.master` of the position gateways.
+        #[arg(long, conflicts_with = "store")]
+        master: bool,
+    },
 }
 
 impl Cli {
@@ -97,9 +107,19 @@ impl Command {
                 let (_, keys) = open_with_keys(&config).await?;
                 keys.public().iter().for_each(|key| println!("{key}"));
             }
+            Self::WakeKey { store, .. } => println!("{}", wake_key(&config, store.as_ref())?),
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The key of one shop, or the master.
+fn wake_key(config: &HubConfig, store: Option<&StoreId>) -> anyhow::Result<String> {
+    let keyring = Keyring::load_or_create(&config.key_file)?;
+    let Some(store) = store else { return Ok(keyring.wake().to_text()) };
+    let known = config.site.stores.contains_key(store);
+    anyhow::ensure!(known, "there is no store \"{store}\". Mend: give the name of a file in stores/, without its ending");
+    Ok(keyring.wake().store_key(store).to_text())
 }
 
 async fn open_with_keys(config: &HubConfig) -> anyhow::Result<(Db, HubKeys)> {

@@ -7,6 +7,7 @@ use chacha20poly1305::{
     aead::{Aead, Payload},
 };
 use hmac::{Hmac, Mac};
+use passage_protocol::WakeMaster;
 use sha2::Sha256;
 
 use crate::identity::IdentifierKind;
@@ -37,6 +38,7 @@ pub enum OpenError {
 pub struct Keyring {
     index: [u8; 32],
     seal: [u8; 32],
+    wake: WakeMaster,
     id: [u8; 4],
 }
 
@@ -64,12 +66,22 @@ impl Keyring {
     /// The keyring of a secret.
     pub fn from_secret(secret: &[u8; 32]) -> Self {
         let id = mac(secret, &[b"passage key id"]);
-        Self { index: mac(secret, &[b"passage index"]), seal: mac(secret, &[b"passage seal"]), id: [id[0], id[1], id[2], id[3]] }
+        Self {
+            index: mac(secret, &[b"passage index"]),
+            seal: mac(secret, &[b"passage seal"]),
+            wake: WakeMaster::from_bytes(mac(secret, &[b"passage wake"])),
+            id: [id[0], id[1], id[2], id[3]],
+        }
     }
 
     /// The key under which an identifier in its canonical form is stored.
     pub fn identifier(&self, kind: IdentifierKind, canonical: &str) -> Key {
         Key(mac(&self.index, &[kind.word().as_bytes(), b"\0", canonical.as_bytes()]))
+    }
+
+    /// The master of the shops' wake beacons. It opens nothing that is stored, so a position gateway may hold it.
+    pub fn wake(&self) -> &WakeMaster {
+        &self.wake
     }
 
     /// A keyed hash for any other purpose, kept apart by `label`: hold-out buckets, send keys.

@@ -104,6 +104,7 @@ pub fn site() -> Site {
         namespace: Namespace { service_uuid: [1; 16], ibeacon: [2; 11] },
         sender: Sender { name: "MAISON".to_owned(), stop_number: "36111".to_owned() },
         beacons: Vec::new(),
+        wake_uuid: None,
     };
     let campaign = Campaign {
         id: "automne".to_owned(),

@@ -27,6 +27,7 @@ fn decoder() -> Decoder {
         namespace: NAMESPACE,
         sender: Sender { name: "Brand".into(), stop_number: "36111".into() },
         beacons: Vec::new(),
+        wake_uuid: None,
     }])
 }
 

@@ -1,0 +1,83 @@
+//! What is remembered of the installations whose apps were woken: the shop, and how often nothing could be proven. Lost at a restart, which
+//! costs a departure that silence will tell as well.
+
+use std::{collections::HashMap, time::Duration};
+
+use passage_protocol::{InstallationId, Millis, StoreId};
+
+/// Installations that are remembered at once.
+const MOST_PEOPLE: usize = 200_000;
+/// How long somebody is remembered.
+const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// Unproven ids in an hour that are looked at. With 4 bytes and a thousand shops, so many guesses succeed once in some years.
+const MOST_MISSES: u32 = 10;
+/// That hour.
+const MISSES_IN: Duration = Duration::from_secs(3600);
+
+/// The installations.
+#[derive(Default)]
+pub(super) struct People(HashMap<InstallationId, Person>);
+
+#[derive(Default)]
+struct Person {
+    /// The last shop, and when its beacon was heard there.
+    shop: Option<(StoreId, Millis)>,
+    /// When the current hour of misses began, and how many there were.
+    misses: Option<(Millis, u32)>,
+}
+
+impl std::fmt::Debug for People {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "People({})", self.0.len())
+    }
+}
+
+impl People {
+    /// The last proven shop, and when.
+    pub(super) fn last(&self, who: &InstallationId) -> Option<(StoreId, Millis)> {
+        self.0.get(who)?.shop.clone()
+    }
+
+    /// The installation was proven to be in a shop. A word that comes late does not take it back to where it was before.
+    pub(super) fn is_in(&mut self, who: &InstallationId, store: &StoreId, at: Millis, now: Millis) {
+        let Some(person) = self.person(who, now) else { return };
+        if person.shop.as_ref().is_none_or(|(_, then)| *then <= at) {
+            person.shop = Some((store.clone(), at));
+        }
+    }
+
+    /// An id could not be proven.
+    pub(super) fn missed(&mut self, who: &InstallationId, now: Millis) {
+        let Some(person) = self.person(who, now) else { return };
+        person.misses = match person.misses {
+            Some((since, count)) if is_within(since, now) => Some((since, count.saturating_add(1))),
+            _ => Some((now, 1)),
+        };
+    }
+
+    /// True when the installation has had its share of misses for now.
+    pub(super) fn is_guessing(&self, who: &InstallationId, now: Millis) -> bool {
+        let misses = self.0.get(who).and_then(|p| p.misses);
+        misses.is_some_and(|(since, count)| count >= MOST_MISSES && is_within(since, now))
+    }
+
+    fn person(&mut self, who: &InstallationId, now: Millis) -> Option<&mut Person> {
+        if self.0.len() >= MOST_PEOPLE && !self.0.contains_key(who) {
+            self.0.retain(|_, p| p.last().is_some_and(|last| last + FORGET_AFTER > now));
+        }
+        if self.0.len() >= MOST_PEOPLE && !self.0.contains_key(who) {
+            return None;
+        }
+        Some(self.0.entry(who.clone()).or_default())
+    }
+}
+
+impl Person {
+    fn last(&self) -> Option<Millis> {
+        self.shop.as_ref().map(|(_, at)| *at).max(self.misses.map(|(since, _)| since))
+    }
+}
+
+fn is_within(since: Millis, now: Millis) -> bool {
+    now < since + MISSES_IN && since <= now
+}
