@@ -22,7 +22,9 @@ pub(crate) fn read(f: Field<'_>, store: Option<&StoreId>, site: &Site) -> Option
     let (master, keys) = (r.find("master"), r.find("keys"));
     r.done();
     let check = match (&master, &keys) {
-        (Some(_), Some(f)) => f.refuse(mistake("P009", "`keys` stand beside `master`", "the master makes every key", "take one of them out")),
+        (Some(_), Some(f)) => {
+            f.refuse(mistake("P009", "`keys` stand beside `master`", "the master makes every key", "take one of them out"))
+        }
         (Some(f), None) => secret(f, "--master", WakeMaster::from_text).map(WakeCheck::Master),
         (None, Some(f)) => store_keys(f, site).map(WakeCheck::Keys),
         (None, None) if key.is_none() => whole.refuse(mistake(

@@ -103,11 +103,27 @@ fn unpack(applied: &AppliedConfig, dir: &Path) -> Result<(), ApplyError> {
     Ok(())
 }
 
-/// The configuration of this machine with the newest applied site in it; as it is when none was applied yet.
-pub async fn with_newest(db: &Db, pinned: &Pinned, own: &HubConfig) -> Result<(i64, HubConfig), ApplyError> {
-    let Some(applied) = store::config::newest(db).await? else {
-        return Ok((0, own.clone()));
-    };
+/// The configuration of this machine with the newest applied site in it that is good; as it is when none was applied yet. With it comes the number
+/// of the newest revision, good or not. Refused revisions are told in the log.
+///
+/// # Errors
+/// The database or the disk; a refused revision is none.
+pub async fn with_last_good(db: &Db, pinned: &Pinned, own: &HubConfig) -> Result<(i64, HubConfig), ApplyError> {
+    let newest = store::config::newest_revision(db).await?;
+    let mut below = newest + 1;
+    while let Some(applied) = store::config::newest_before(db, below).await? {
+        match with(&applied, pinned, own) {
+            Err(e @ (ApplyError::Store(_) | ApplyError::Io(_))) => return Err(e),
+            Err(e) => tracing::error!("revision {} is not used, an older one stays in force: {e}", applied.revision),
+            Ok(config) => return Ok((newest, config)),
+        }
+        below = applied.revision;
+    }
+    Ok((newest, own.clone()))
+}
+
+/// The configuration of this machine with the site of a revision in it.
+fn with(applied: &AppliedConfig, pinned: &Pinned, own: &HubConfig) -> Result<HubConfig, ApplyError> {
     pinned
         .verify(DOMAIN, &signed_text(applied.revision, &applied.sha256), &applied.key_id, &applied.signature)
         .map_err(|e| ApplyError::Signature(applied.revision, e))?;
@@ -115,10 +131,10 @@ pub async fn with_newest(db: &Db, pinned: &Pinned, own: &HubConfig) -> Result<(i
         return Err(ApplyError::Damaged(applied.revision, "its files do not fit their digest"));
     }
     let dir = scratch_folder()?;
-    let site = unpack(&applied, &dir).and_then(|()| load_site(&dir).map_err(ApplyError::Mistakes));
+    let site = unpack(applied, &dir).and_then(|()| load_site(&dir).map_err(ApplyError::Mistakes));
     fs::remove_dir_all(&dir)?;
     let site = Arc::new(site?);
-    Ok((applied.revision, HubConfig { visit: site.visit, site, ..own.clone() }))
+    Ok(HubConfig { visit: site.visit, site, ..own.clone() })
 }
 
 fn scratch_folder() -> io::Result<std::path::PathBuf> {
@@ -154,20 +170,20 @@ impl Follow {
     }
 
     async fn look(&mut self) -> Result<(), ApplyError> {
-        let newest = store::config::newest_revision(&self.db).await?;
-        if newest <= self.revision {
+        let Some(applied) = store::config::newest_before(&self.db, i64::MAX).await?.filter(|a| a.revision > self.revision) else {
             return Ok(());
-        }
-        let (revision, config) = match with_newest(&self.db, &self.pinned, &self.own).await {
+        };
+        let revision = applied.revision;
+        let config = match with(&applied, &self.pinned, &self.own) {
             // It may be there the next time.
             Err(e @ (ApplyError::Store(_) | ApplyError::Io(_))) => return Err(e),
             Err(e) => {
                 // A refused revision is told once, not every two seconds.
-                tracing::error!("revision {newest} is not used, the configuration in force stays: {e}");
-                self.revision = newest;
+                tracing::error!("revision {revision} is not used, the configuration in force stays: {e}");
+                self.revision = revision;
                 return Ok(());
             }
-            Ok(newer) => newer,
+            Ok(config) => config,
         };
         self.revision = revision;
         self.live.send_replace(Arc::new(config));
@@ -219,7 +235,7 @@ mod tests {
         let mut elsewhere = own.clone();
         elsewhere.visit = passage_config::VisitRules::default();
         elsewhere.site = Arc::default();
-        let (revision, live) = with_newest(&db, &pinned, &elsewhere).await.unwrap();
+        let (revision, live) = with_last_good(&db, &pinned, &elsewhere).await.unwrap();
         assert_eq!((revision, live.site.offers.len(), live.site.stores.len()), (1, own.site.offers.len(), own.site.stores.len()));
         assert_eq!(live.visit.min_dwell_beacon, Duration::from_secs(7 * 60));
         assert_eq!(live.visit, live.site.visit);
@@ -227,7 +243,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_revision_that_cannot_be_read_for_a_moment_goes_live_later_and_a_forged_one_never() {
+    async fn a_revision_that_cannot_be_read_for_a_moment_goes_live_later_and_a_forged_one_never_even_at_a_start() {
         let folder = tempfile::tempdir().unwrap();
         let own = own(folder.path());
         let (db, signing, pinned) = open(&own).await;
@@ -245,7 +261,11 @@ mod tests {
         follow.look().await.unwrap();
         assert_eq!(follow.revision, 2, "it is told once");
         assert!(Arc::ptr_eq(&follow.live.borrow(), &watching.borrow()));
-        assert_eq!(with_newest(&db, &follow.pinned, &own).await.unwrap_err().to_string().split(' ').nth(1), Some("2"));
+        // A hub that starts now goes on with revision 1, not with its own files.
+        let mut elsewhere = own.clone();
+        elsewhere.site = Arc::default();
+        let (newest, config) = with_last_good(&db, &follow.pinned, &elsewhere).await.unwrap();
+        assert_eq!((newest, config.site.stores.len()), (2, own.site.stores.len()));
         db.close().await;
     }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use passage_config::{HubConfig, load_hub};
-use passage_protocol::StoreId;
+use passage_protocol::{StoreId, sign::Pinned};
 
 use crate::{identity::Keyring, ingest::HubKeys, offer, store::Db};
 
@@ -96,8 +96,14 @@ impl Command {
             }
             Self::Run => return run::run(config).await,
             Self::Import => return import::import(&config).await,
-            Self::Report { day } => report::report(&config, day).await?,
-            Self::Why { who } => println!("{}", offer::why::why(&Db::open(&config.database).await?, &config.site, &who).await?),
+            Self::Report { day } => {
+                let (db, live) = open_as_it_runs(&config).await?;
+                report::report(&db, &live, day).await?;
+            }
+            Self::Why { who } => {
+                let (db, live) = open_as_it_runs(&config).await?;
+                println!("{}", offer::why::why(&db, &live.site, &who).await?);
+            }
             Self::Apply => {
                 let (db, keys) = open_with_keys(&config).await?;
                 let revision = apply::apply(&db, keys.signing(), &config.site_dir, &config.clock).await?;
@@ -120,6 +126,14 @@ fn wake_key(config: &HubConfig, store: Option<&StoreId>) -> anyhow::Result<Strin
     let known = config.site.stores.contains_key(store);
     anyhow::ensure!(known, "there is no store \"{store}\". Mend: give the name of a file in stores/, without its ending");
     Ok(keyring.wake().store_key(store).to_text())
+}
+
+/// The database, and the configuration that hubs run on it.
+async fn open_as_it_runs(own: &HubConfig) -> anyhow::Result<(Db, HubConfig)> {
+    let (db, keys) = open_with_keys(own).await?;
+    let pinned = Pinned::from_base64(keys.public().iter().map(String::as_str))?;
+    let (_, config) = apply::with_last_good(&db, &pinned, own).await?;
+    Ok((db, config))
 }
 
 async fn open_with_keys(config: &HubConfig) -> anyhow::Result<(Db, HubKeys)> {

@@ -11,11 +11,10 @@ use crate::{
 };
 
 /// Prints the report of a day.
-pub async fn report(config: &HubConfig, day: Option<NaiveDate>) -> anyhow::Result<()> {
-    let db = Db::open(&config.database).await?;
+pub async fn report(db: &Db, config: &HubConfig, day: Option<NaiveDate>) -> anyhow::Result<()> {
     let zone = config.site.stores.values().next().map_or(chrono_tz::UTC, |s| s.timezone);
     let day = day.unwrap_or_else(|| today(config, zone));
-    println!("{day} ({zone})\n\n{}", summary(&db, config, span(day, zone)).await?);
+    println!("{day} ({zone})\n\n{}", summary(db, config, span(day, zone)).await?);
     Ok(())
 }
 

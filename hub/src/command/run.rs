@@ -14,7 +14,7 @@ use crate::{identity::Keyring, pipeline::Hub, sms::provider};
 pub async fn run(own: HubConfig) -> anyhow::Result<ExitCode> {
     let (db, keys) = open_with_keys(&own).await?;
     let pinned = Pinned::from_base64(keys.public().iter().map(String::as_str))?;
-    let (revision, config) = apply::with_newest(&db, &pinned, &own).await?;
+    let (revision, config) = apply::with_last_good(&db, &pinned, &own).await?;
     let keyring = Keyring::load_or_create(&own.key_file)?;
     let provider = provider::from_config(&config.sms, &config.phone_region, &config.clock)?;
     let stop = CancellationToken::new();

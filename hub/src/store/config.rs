@@ -24,10 +24,11 @@ pub struct AppliedConfig {
     pub signature: String,
 }
 
-/// The newest one, if any was ever applied.
-pub async fn newest(db: &Db) -> Result<Option<AppliedConfig>, StoreError> {
-    let sql = "SELECT revision, applied_at, sha256, files, key_id, signature FROM config_revision ORDER BY revision DESC LIMIT 1";
-    let rows = db.fetch(sql, args![]).await?;
+/// The newest one below `revision`, if there is one.
+pub async fn newest_before(db: &Db, revision: i64) -> Result<Option<AppliedConfig>, StoreError> {
+    let sql = "SELECT revision, applied_at, sha256, files, key_id, signature FROM config_revision WHERE revision < $1 \
+               ORDER BY revision DESC LIMIT 1";
+    let rows = db.fetch(sql, args![revision]).await?;
     let read = |r: &crate::store::Row| {
         Ok(AppliedConfig {
             revision: r.int(0)?,

@@ -42,7 +42,10 @@ pub fn config(sms: Sms) -> HubConfig {
         let entities = [id, "franchise"].map(|e| (e.to_owned(), e.to_owned())).into();
         let namespace = Namespace { service_uuid: [1; 16], ibeacon: [2; 11] };
         let sender = BrandSender { name: name.to_owned(), stop_number: stop.to_owned() };
-        (id.to_owned(), Brand { id: id.to_owned(), name: name.to_owned(), entities, namespace, sender, beacons: Vec::new(), wake_uuid: None })
+        (
+            id.to_owned(),
+            Brand { id: id.to_owned(), name: name.to_owned(), entities, namespace, sender, beacons: Vec::new(), wake_uuid: None },
+        )
     };
     let lyon: StoreId = "lyon-bellecour".parse().unwrap();
     let store = Store {
