@@ -1,6 +1,8 @@
 //! Virtual phones for the radio: scenarios, a stand-in for BlueZ on a private bus, and a virtual controller for a real one.
 
 pub mod address;
+pub mod air;
+pub mod judge;
 pub mod scenario;
 
 pub use address::Address;

@@ -128,7 +128,7 @@ pub struct Action {
 }
 
 /// What can happen. The names in the file are these in snake case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Act {
     /// bluetoothd dies without a word.
