@@ -13,7 +13,7 @@ use crate::{
     collect::{Collector, mistake},
     common,
     hours::DayWindow,
-    model::{Caps, HubConfig, Imports, MessageIds, Secret, Smpp, Sms, Windows},
+    model::{Caps, HubConfig, Imports, MessageIds, Retention, Secret, Smpp, Sms, Windows},
     offer,
     reader::{Field, Reader},
     site,
@@ -36,6 +36,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<HubConfig> {
     let caps = r.or("caps", Caps::default(), caps);
     let hard_window = r.or("hard_window", DayWindow::HARD, |f| f.window());
     let windows = r.or("windows", Windows::default(), windows);
+    let retention = r.or("retention", Retention::default(), retention);
     let k = r.or("k", 20, |f| f.whole(1, 10_000));
     let phone_region = r.or("phone_region", "FR".to_owned(), phone_region);
     let (ack_every, batch_within, backlog_rate) = r.or("ingest", INGEST, ingest);
@@ -59,6 +60,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<HubConfig> {
         hard_window,
         visit: site.visit,
         windows,
+        retention,
         k,
         ack_every,
         batch_within,
@@ -164,6 +166,17 @@ fn windows(f: Field<'_>) -> Option<Windows> {
     };
     r.done();
     Some(windows)
+}
+
+fn retention(f: Field<'_>) -> Option<Retention> {
+    let r = f.table()?;
+    let d = Retention::default();
+    // Visits stay open for some hours and caps look back a month: what is shorter would change decisions.
+    let read = |key, least, default| r.or(key, default, |f| f.duration(DAY * least, DAY * 396));
+    let retention =
+        Retention { events: read("events", 3, d.events), visits: read("visits", 32, d.visits), refused: read("refused", 1, d.refused) };
+    r.done();
+    Some(retention)
 }
 
 fn phone_region(f: Field<'_>) -> Option<String> {

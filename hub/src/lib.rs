@@ -23,6 +23,8 @@ pub mod api;
 
 pub mod store;
 
+pub mod retention;
+
 pub mod command;
 
 pub mod notice;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! broker -> ingest -> event + todo rows -> worker -> visits, decisions, messages -> sender -> SMSC
-//!              ^ parked (late links)            console and API beside it
+//!              ^ parked (late links)            console and API beside it; retention forgets
 //! ```
 
 use std::{net::SocketAddr, sync::Arc};
@@ -23,6 +23,7 @@ use crate::{
     ingest::{HubKeys, Ingest, Parked, keys::KeysError},
     notice::Notices,
     offer::Worker,
+    retention::Retention,
     sms::{
         Sender,
         provider::{NotLocal, Provider},
@@ -120,6 +121,7 @@ impl Hub {
             wake: planned,
             hub: hub_id,
         };
+        let retention = Retention { db: db.clone(), config: config.clone(), clock: clock.clone() };
         let pages = Console { db: db.clone(), config: config.clone(), clock: clock.clone() };
         let services = Api {
             db: db.clone(),
@@ -136,6 +138,7 @@ impl Hub {
         spawn(&mut tasks, "parked", parked.run(stop.clone()));
         spawn(&mut tasks, "worker", worker.run(stop.clone()));
         spawn(&mut tasks, "sender", sender.run(stop.clone()));
+        spawn(&mut tasks, "retention", retention.run(stop.clone()));
         spawn(&mut tasks, "console", pages.run(console_socket, stop.clone()));
         spawn(&mut tasks, "api", services.run(api_socket, stop));
         Ok(Self { db, public_keys: keys.public().to_vec(), config: live, notices, api, console, clock, wake, tasks })

@@ -404,23 +404,6 @@ async fn two_workers_on_one_database_do_everything_once() {
 }
 
 #[tokio::test]
-async fn visits_and_refused_decisions_go_at_the_end_of_their_retention() {
-    both(async |db| {
-        let mut hub = Hub::new(&db, |_| ()).await;
-        hub.event(COAT, "in", "enter", friday(15, 0), friday(15, 0)).await;
-        hub.work_at(friday(15, 0)).await;
-        hub.event(OTHER, "in", "enter", friday(16, 0), friday(16, 0)).await;
-        hub.work_at(friday(16, 0)).await;
-        let mut tx = db.begin().await.unwrap();
-        let late = friday(20, 0);
-        assert_eq!(store::visit::purge(&mut tx, late).await.unwrap(), 1, "an open visit stays");
-        assert_eq!(store::decision::purge(&mut tx, friday(15, 30), Millis(0)).await.unwrap(), 1);
-        assert_eq!(store::decision::purge(&mut tx, late, late).await.unwrap(), 3);
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn why_tells_the_visits_and_every_check_in_plain_words() {
     both(async |db| {
         let mut hub = Hub::new(&db, |_| ()).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Caps, GeofenceRules, Outbox, PresenceRules, RadioZone, VisitRules, Windows};
+use super::{Caps, GeofenceRules, Outbox, PresenceRules, RadioZone, Retention, VisitRules, Windows};
 use crate::hours::DayWindow;
 
 const fn minutes(n: u64) -> Duration {
@@ -58,6 +58,12 @@ impl Default for VisitRules {
 impl Default for Windows {
     fn default() -> Self {
         Self { click: days(30), engaged: days(3), view: days(1), qr_call: days(30), message: days(7) }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { events: days(30), visits: days(396), refused: days(90) }
     }
 }
 

@@ -33,6 +33,17 @@ pub struct Windows {
     pub message: Duration,
 }
 
+/// How long the hub remembers. Unresolved events are forgotten after 48 h whatever is written here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Events of members, counted from their arrival.
+    pub events: Duration,
+    /// Visits, touchpoints, purchases, messages, and decisions to send.
+    pub visits: Duration,
+    /// Decisions not to send.
+    pub refused: Duration,
+}
+
 /// `hub.toml`.
 #[derive(Debug, Clone)]
 pub struct HubConfig {
@@ -62,6 +73,8 @@ pub struct HubConfig {
     pub visit: VisitRules,
     /// Windows of attribution.
     pub windows: Windows,
+    /// How long the hub remembers.
+    pub retention: Retention,
     /// Rows below so many members are withheld in reports.
     pub k: u32,
     /// Least time between two acks to one gateway.

@@ -12,6 +12,7 @@ pub mod ingest;
 pub mod message;
 pub mod people;
 pub mod progress;
+pub mod retention;
 pub mod touchpoint;
 pub mod visit;
 pub mod work;

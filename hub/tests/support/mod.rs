@@ -251,6 +251,7 @@ pub fn hub_config(id: &str, mqtt: passage_config::model::Mqtt, site: passage_con
         hard_window: DayWindow::HARD,
         visit: Default::default(),
         windows: Default::default(),
+        retention: passage_config::model::Retention::default(),
         k: 20,
         ack_every: Duration::from_millis(50),
         batch_within: Duration::from_millis(10),

@@ -145,6 +145,7 @@ pub fn config(site: Site) -> HubConfig {
         hard_window: DayWindow::HARD,
         visit: VisitRules::default(),
         windows: Windows::default(),
+        retention: passage_config::Retention::default(),
         k: 20,
         ack_every: Duration::from_millis(200),
         batch_within: Duration::from_millis(5),

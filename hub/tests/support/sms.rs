@@ -99,6 +99,7 @@ pub fn config(sms: Sms) -> HubConfig {
         hard_window: DayWindow { days: 0b0011_1111, from: 8 * 60, to: 20 * 60 },
         visit: Default::default(),
         windows: Default::default(),
+        retention: Default::default(),
         k: 20,
         ack_every: Duration::from_millis(200),
         batch_within: Duration::from_millis(5),

@@ -1,0 +1,58 @@
+//! Forgets what is past its retention, every hour. Several hubs may do so at once.
+
+use std::{sync::Arc, time::Duration};
+
+use passage_config::HubConfig;
+use passage_protocol::Clock;
+use tokio::{sync::watch, time::MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use crate::store::{
+    Db, StoreError,
+    retention::{Cuts, forget},
+};
+
+/// Machine time between two looks.
+const EVERY: Duration = Duration::from_secs(3600);
+
+/// The stage.
+#[derive(Debug)]
+pub struct Retention {
+    /// What grows old.
+    pub db: Db,
+    /// As it is now.
+    pub config: watch::Receiver<Arc<HubConfig>>,
+    /// Business time.
+    pub clock: Clock,
+}
+
+impl Retention {
+    /// Runs until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut every = tokio::time::interval(EVERY);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(every.tick()).await.is_some() {
+            match self.step().await {
+                Ok(forgotten) => {
+                    for (what, rows) in forgotten.into_iter().filter(|(_, rows)| *rows > 0) {
+                        tracing::info!(what, rows, "forgot what is past its retention");
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "what is past its retention could not be forgotten; trying again in an hour"),
+            }
+        }
+    }
+
+    /// Forgets what is too old now; returns what went from where.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn step(&self) -> Result<Vec<(&'static str, u64)>, StoreError> {
+        let (now, keep) = (self.clock.now(), self.config.borrow().retention);
+        let cuts = Cuts { events: now - keep.events, visits: now - keep.visits, refused: now - keep.refused };
+        let mut tx = self.db.begin().await?;
+        let forgotten = forget(&mut tx, cuts).await?;
+        tx.commit().await?;
+        Ok(forgotten)
+    }
+}
