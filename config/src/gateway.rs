@@ -1,5 +1,7 @@
 //! `gateway.toml`.
 
+mod positions;
+
 use std::{sync::Arc, time::Duration};
 
 use passage_protocol::{GatewayId, StoreId, sign::Pinned};
@@ -7,10 +9,12 @@ use passage_protocol::{GatewayId, StoreId, sign::Pinned};
 use crate::{
     collect::{Collector, mistake, suggest},
     common,
-    model::{BleRadio, GatewayConfig, GeofenceRules, Outbox, PresenceRules, Radio, RadioZone, Wake},
+    model::{BleRadio, GatewayConfig, GeofenceRules, Outbox, Positions, PresenceRules, Radio, RadioZone, Wake},
     reader::{Field, Reader, whole},
     site, wake,
 };
+
+pub(crate) use positions::secret as position_secret;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -32,6 +36,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<GatewayConfig> {
     let position_listen = r.may("position_listen", |f| f.address());
     let wake = r.or("wake", Wake::default(), |f| wake::read(f, store.as_ref(), &site));
     let app_events = wake::app_events(&r, &wake);
+    let positions = r.or("positions", Positions::default(), |f| positions::read(f, id.as_ref()));
     let geofence = r.or("geofence", GeofenceRules::default(), geofence);
     let outbox = r.or("outbox", Outbox::default(), outbox);
     r.done();
@@ -47,6 +52,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<GatewayConfig> {
         position_listen,
         wake,
         app_events,
+        positions,
         geofence,
         outbox,
         site: Arc::new(site),

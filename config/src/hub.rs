@@ -32,6 +32,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<HubConfig> {
     let console = r.or("console", loopback(8081), console);
     let clock = common::clock(&r);
     let api_tokens = r.or("api_tokens", BTreeMap::new(), api_tokens);
+    let position_secret = r.may("position_secret", |f| crate::gateway::position_secret(&f));
     let sms = r.or("sms", Sms::Sandbox, |f| sms(f, &clock));
     let caps = r.or("caps", Caps::default(), caps);
     let hard_window = r.or("hard_window", DayWindow::HARD, |f| f.window());
@@ -55,6 +56,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<HubConfig> {
         console,
         clock,
         api_tokens,
+        position_secret,
         sms,
         caps,
         hard_window,

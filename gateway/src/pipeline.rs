@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! Listener (radio) --\
-//! Server (positions) --> inputs --> Decider --> Outbox --> Writer        one SQLite file
+//! Server, Broker -----\
+//!   (positions)      --> inputs --> Decider --> Outbox --> Writer        one SQLite file
 //! a driver (demo) ---/                            ^  |
 //!                                                 |  v
 //!                                            hub acks, rows
@@ -13,6 +14,7 @@
 
 mod decider;
 mod listener;
+mod positioning;
 mod sources;
 
 use std::{
@@ -31,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use decider::{Decider, Machines};
 pub use listener::Listener;
+use positioning::Positioning;
 pub use sources::{Opened, Played, open as open_source};
 
 use crate::{
@@ -89,6 +92,8 @@ pub struct GatewayHandle {
     pub inputs: mpsc::Sender<Input>,
     /// Where positions are taken, if they are.
     pub position_addr: Option<SocketAddr>,
+    /// What became of the reports of apps.
+    pub positions: Arc<position::Counters>,
     /// Counters and flags.
     pub health: Arc<Health>,
     outbox: Outbox,
@@ -118,28 +123,13 @@ impl Gateway {
             Some(source) => Some(source.into()),
             None => sources::open(&config, &Played::of(&saved, outbox.replay_position())).await?,
         };
+        let positions = Positioning::open(&config, &saved, &hub_keys, &inputs, &outbox).await?;
         let machines = Machines::restored(&config, saved);
         if let Some(begins) = opened.as_ref().and_then(|o| o.begins.clone()) {
             let first = Batch { saved: vec![begins], replay_position: Some(0), ..Batch::default() };
             outbox.submit(first, false, None).await?;
         }
-        let server = match config.position_listen {
-            Some(listen) => Some(
-                position::Server {
-                    listen,
-                    pinned: hub_keys.clone(),
-                    clock: config.clock.clone(),
-                    site: Arc::clone(&config.site),
-                    rules: config.geofence,
-                    inputs: inputs.clone(),
-                    counters: Arc::default(),
-                }
-                .bind()
-                .await?,
-            ),
-            None => None,
-        };
-        let position_addr = server.as_ref().map(position::Bound::local_addr);
+        let (position_addr, counters) = (positions.address(), positions.counters());
         let decider = Decider { machines, outbox: outbox.clone(), inputs: inbox, clock: config.clock.clone() };
         let listener =
             opened.map(|o| Listener { source: o.source, inputs: inputs.clone(), clock: config.clock.clone(), health: Arc::clone(&health) });
@@ -158,13 +148,14 @@ impl Gateway {
         let writer = tokio::spawn(writer.run(give_up.clone()));
         let uplink = tokio::spawn(uplink.run(after_decider.clone()));
         let decider = tokio::spawn(decider.run(stop.clone()));
-        let sources = [listener.map(|l| tokio::spawn(l.run(stop.clone()))), server.map(|s| tokio::spawn(s.run(stop.clone())))];
+        let mut sources = positions.start(&stop);
+        sources.extend(listener.map(|l| tokio::spawn(l.run(stop.clone()))));
         tokio::spawn(late(stop.clone(), give_up.clone()));
         let all = tokio::spawn({
             let outbox = outbox.clone();
             async move {
                 let _ = decider.await;
-                for source in sources.into_iter().flatten() {
+                for source in sources {
                     let _ = source.await;
                 }
                 after_decider.cancel();
@@ -174,7 +165,7 @@ impl Gateway {
                 let _ = writer.await;
             }
         });
-        Ok(GatewayHandle { inputs, position_addr, health, outbox, all })
+        Ok(GatewayHandle { inputs, position_addr, positions: counters, health, outbox, all })
     }
 }
 

@@ -1,8 +1,8 @@
 //! What one gateway process needs to know.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use passage_protocol::{Clock, GatewayId, StoreId};
+use passage_protocol::{Clock, GatewayId, PositionSecret, StoreId};
 
 use super::{Mqtt, Site, Wake};
 
@@ -31,6 +31,8 @@ pub struct GatewayConfig {
     pub wake: Wake,
     /// Which words of the app count.
     pub app_events: AppEvents,
+    /// How positions arrive besides that, and who else takes them.
+    pub positions: Positions,
     /// When a position is inside.
     pub geofence: GeofenceRules,
     /// Bounds of the outbox.
@@ -124,6 +126,27 @@ pub struct GeofenceRules {
     pub silence: Duration,
     /// Fixes farther than this from every store are dropped at decode, metres.
     pub far_m: f64,
+}
+
+/// How positions arrive, and which gateways share the work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Positions {
+    /// Common secret with the hub, from which the key of each installation is derived; without it no `encrypted` payload can be opened.
+    pub secret: Option<PositionSecret>,
+    /// Take OwnTracks reports from the broker too; only encrypted ones.
+    pub mqtt: bool,
+    /// First levels of their topics, before the user and the device.
+    pub topic: String,
+    /// Tell the apps, in the answer to a position, which circles to watch by themselves.
+    pub set_waypoints: bool,
+    /// All gateways that share the installations among them, this one too, with `host:port` of their `position_listen`. Empty: this one alone.
+    pub group: BTreeMap<GatewayId, String>,
+}
+
+impl Default for Positions {
+    fn default() -> Self {
+        Self { secret: None, mqtt: false, topic: "owntracks".to_owned(), set_waypoints: true, group: BTreeMap::new() }
+    }
 }
 
 /// Bounds of the outbox.

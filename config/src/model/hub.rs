@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use passage_protocol::{Clock, HubId};
+use passage_protocol::{Clock, HubId, PositionSecret};
 
 use super::{Site, VisitRules};
 use crate::hours::DayWindow;
@@ -63,6 +63,8 @@ pub struct HubConfig {
     pub clock: Clock,
     /// Bearer tokens of sources of touchpoints, by name.
     pub api_tokens: BTreeMap<String, Secret>,
+    /// Common secret with the position gateways; with it, enrolment tells each app its key for encrypted reports.
+    pub position_secret: Option<PositionSecret>,
     /// How SMS leave.
     pub sms: Sms,
     /// Defaults of offers.

@@ -41,7 +41,7 @@ fn who() -> InstallationId {
 /// A fix `north` metres from the middle, measured at `seconds`.
 fn fix(seconds: i64, north: f64, accuracy_m: f64) -> Fix {
     let lat = LAT + north / shape::METRES_PER_DEGREE;
-    Fix { installation: who(), at: t(seconds), lat, lon: LON, accuracy_m: Some(accuracy_m), speed_kmh: None, away: None }
+    Fix { installation: who(), at: t(seconds), lat, lon: LON, accuracy_m: Some(accuracy_m), speed_kmh: None, away: None, fresh: false }
 }
 
 impl Walk {
@@ -591,7 +591,7 @@ proptest! {
     #[test]
     fn any_number_in_a_fix_is_survived(lat in any::<f64>(), lon in any::<f64>(), accuracy in any::<f64>(), at in any::<i64>(), now in any::<i64>()) {
         let mut walk = Walk::known();
-        let wild = Fix { installation: who(), at: Millis(at), lat, lon, accuracy_m: Some(accuracy), speed_kmh: None, away: None };
+        let wild = Fix { installation: who(), at: Millis(at), lat, lon, accuracy_m: Some(accuracy), speed_kmh: None, away: None, fresh: false };
         walk.machine.fix(&wild, Millis(now), &mut walk.out);
         walk.machine.advance(Millis(now), &mut walk.out);
     }

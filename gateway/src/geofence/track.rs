@@ -58,8 +58,18 @@ impl Track {
         Self { state, last, heard, floor: last, ..Self::default() }
     }
 
+    /// Another gateway looked after this installation meanwhile: whoever is inside now was inside already. A stay that we opened goes on, so that it
+    /// is ended by us too.
+    fn begin_anew(&mut self) {
+        let stays = std::mem::take(&mut self.state.stays);
+        *self = Self { state: State { known: false, stays }, heard: self.heard, ..Self::default() };
+    }
+
     /// Takes a fix, in whatever order it comes.
     pub(super) fn fix(&mut self, world: &World, fix: &Fix, now: Millis, counts: &mut Counts, out: &mut Vec<Change>) {
+        if fix.fresh {
+            self.begin_anew();
+        }
         let accuracy_m = fix.accuracy_m.filter(|a| *a > 0.0).unwrap_or(UNTOLD_ACCURACY_M);
         if !(fix.lat.is_finite() && fix.lon.is_finite()) || accuracy_m > world.rules.max_accuracy_m {
             counts.coarse += 1;

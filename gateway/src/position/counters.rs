@@ -29,7 +29,7 @@ reasons! {
     Fix = "fix",
     /// An app event went to the decider and was committed.
     App = "app",
-    /// Wrong, missing, expired or foreign credentials.
+    /// Wrong, missing, expired, foreign or revoked credentials.
     Denied = "denied",
     /// Not an OwnTracks object, or a location without time or place.
     Poison = "poison",
@@ -49,6 +49,18 @@ reasons! {
     Closed = "closed",
     /// The same report again.
     Duplicate = "duplicate",
+    /// The phone's word rests on a fix too coarse to say anything.
+    Vague = "vague",
+    /// Encrypted with another key than this installation's, or there is no secret here to open it with.
+    Locked = "locked",
+    /// Not encrypted, on the way where it must be; it was not read.
+    Plain = "plain",
+    /// The broker's copy of an old report.
+    Retained = "retained",
+    /// Over the broker, for another gateway of the group.
+    Foreign = "foreign",
+    /// Over HTTP, answered by another gateway of the group.
+    PassedOn = "passed-on",
     /// A body above the limit.
     Oversize = "oversize",
     /// The decider's queue was full, or the commit failed: the app sends it again.

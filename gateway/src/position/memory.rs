@@ -1,4 +1,4 @@
-//! What the server remembers between two requests: what it has just taken, and who was far away. No place.
+//! What is remembered between two reports: what was just taken, and who was far away. No place.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -10,14 +10,14 @@ use passage_protocol::{InstallationId, Millis};
 
 use super::Fix;
 
-/// Reports that are remembered as taken.
-const MOST_TAKEN: usize = 65_536;
+/// Marks that are remembered as taken.
+const MOST_TAKEN: usize = 131_072;
 /// Installations that are remembered as far away.
 const MOST_AWAY: usize = 200_000;
 /// How long somebody is remembered as far away.
 const AWAY_MS: i64 = 24 * 3_600_000;
 
-/// Short memory of the server; lost at a restart, which costs nothing but a few repeated decisions.
+/// Short memory; lost at a restart, which costs nothing but a few repeated decisions.
 #[derive(Default)]
 pub(super) struct Memory {
     key: RandomState,
@@ -31,26 +31,37 @@ struct Taken {
     order: VecDeque<u64>,
 }
 
+/// Keyed marks of one report: equal for the same report sent again, of no use to anybody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Marks {
+    place: u64,
+    name: Option<u64>,
+}
+
 impl Memory {
-    /// A keyed mark of the report: equal for the same fix sent again, of no use to anybody else.
-    pub(super) fn mark(&self, fix: &Fix) -> u64 {
+    /// The marks of a report: by time and place, and by time and the app's own name of the message. The name alone is not enough, because apps
+    /// make it of four random bytes.
+    pub(super) fn marks(&self, fix: &Fix, name: Option<&str>) -> Marks {
         let accuracy = fix.accuracy_m.unwrap_or(0.0);
-        self.key.hash_one((&fix.installation, fix.at, [fix.lat, fix.lon, accuracy].map(f64::to_bits)))
+        let place = self.key.hash_one((&fix.installation, fix.at, [fix.lat, fix.lon, accuracy].map(f64::to_bits)));
+        Marks { place, name: name.map(|name| self.key.hash_one((&fix.installation, fix.at, name))) }
     }
 
     /// True if this report was taken before.
-    pub(super) fn has_taken(&self, mark: u64) -> bool {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner).marks.contains(&mark)
+    pub(super) fn has_taken(&self, marks: &Marks) -> bool {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.marks.contains(&marks.place) || marks.name.is_some_and(|name| taken.marks.contains(&name))
     }
 
     /// Remembers a report, once it is committed.
-    pub(super) fn take(&self, mark: u64) {
+    pub(super) fn take(&self, marks: &Marks) {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if !taken.marks.insert(mark) {
-            return;
+        for mark in std::iter::once(marks.place).chain(marks.name) {
+            if taken.marks.insert(mark) {
+                taken.order.push_back(mark);
+            }
         }
-        taken.order.push_back(mark);
-        if taken.order.len() > MOST_TAKEN
+        while taken.order.len() > MOST_TAKEN
             && let Some(oldest) = taken.order.pop_front()
         {
             taken.marks.remove(&oldest);
@@ -58,14 +69,17 @@ impl Memory {
     }
 
     /// This installation was far from every store at `at`.
-    pub(super) fn went_away(&self, who: InstallationId, at: Millis) {
+    pub(super) fn went_away(&self, who: &InstallationId, at: Millis) {
         let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
-        if away.len() >= MOST_AWAY && !away.contains_key(&who) {
+        if let Some(known) = away.get_mut(who) {
+            *known = at.max(*known);
+            return;
+        }
+        if away.len() >= MOST_AWAY {
             away.retain(|_, known| at.since(*known) < AWAY_MS);
         }
-        if away.len() < MOST_AWAY || away.contains_key(&who) {
-            let known = away.entry(who).or_insert(at);
-            *known = at.max(*known);
+        if away.len() < MOST_AWAY {
+            away.insert(who.clone(), at);
         }
     }
 

@@ -1,10 +1,25 @@
-//! Positions and reports of the app: OwnTracks over HTTP, and app events.
+//! Positions and reports of the app: OwnTracks over HTTP and over MQTT, and app events.
+//!
+//! ```text
+//! HTTP: server (door: token) --\
+//!                               desk: decode, places, memory --> decider
+//! MQTT: broker (sealing: key) -/   ^ group: whose turn   ^ deny: who has ended
+//! ```
 
+pub mod app;
+mod broker;
+mod circles;
 mod counters;
+mod deny;
+mod desk;
 mod door;
+mod forward;
+pub mod group;
+mod intake;
 mod memory;
-mod owntracks;
+pub mod owntracks;
 mod places;
+mod sealing;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -14,7 +29,11 @@ use std::fmt;
 use passage_protocol::{InstallationId, Millis, Phase, StoreId, Zone};
 
 pub use self::{
+    broker::Broker,
     counters::{Counters, Fate},
+    deny::DenyBook,
+    desk::{Desk, DeskParts},
+    intake::{Admitted, Intake},
     server::{Bound, ListenError, MAX_BODY, Server},
 };
 
@@ -36,6 +55,8 @@ pub struct Fix {
     /// When the app last said that it is far from every store, if it did since this gateway started: somebody who came from afar was not
     /// "already inside". The far position itself is not kept.
     pub away: Option<Millis>,
+    /// The first since another gateway looked after this installation, or might have: what was believed before is worth nothing.
+    pub fresh: bool,
 }
 
 impl fmt::Debug for Fix {

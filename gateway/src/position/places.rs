@@ -1,6 +1,7 @@
 //! Which positions matter: near a store that is open, or about to be, or was just now.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -10,7 +11,7 @@ use geo::{Distance, Haversine, Point};
 use passage_config::{Site, hours::Hours};
 use passage_protocol::{FenceId, Millis, StoreId, Zone};
 
-use super::Fate;
+use super::{Fate, circles};
 
 /// Metres per degree of latitude, rounded down so that the first look lets too much pass rather than too little.
 const METRES_PER_DEGREE: f64 = 110_000.0;
@@ -22,8 +23,11 @@ const STRETCH_MS: i64 = 300_000;
 /// The stores and geofences of the site, for decoding.
 pub(super) struct Places {
     site: Arc<Site>,
+    /// From south to north.
     stores: Vec<Shop>,
     far_m: f64,
+    /// Geofences by the `tst` that the phones know them by.
+    made: HashMap<i64, FenceId>,
 }
 
 struct Shop {
@@ -36,18 +40,28 @@ struct Shop {
 
 impl Places {
     pub(super) fn new(site: Arc<Site>, far_m: f64) -> Self {
-        let stores = site.stores.values();
-        let stores = stores.map(|s| Shop { at: s.at, hours: Arc::clone(&s.hours), zone: s.timezone, known: Mutex::default() }).collect();
-        Self { stores, site, far_m }
+        let shop = |s: &passage_config::Store| Shop { at: s.at, hours: Arc::clone(&s.hours), zone: s.timezone, known: Mutex::default() };
+        let mut stores: Vec<Shop> = site.stores.values().map(shop).collect();
+        stores.sort_by(|a, b| a.at.y().total_cmp(&b.at.y()));
+        let made = circles::times(&site).into_iter().map(|(id, tst)| (tst, id)).collect();
+        Self { site, stores, far_m, made }
     }
 
     /// Whether a position at this time may go on; else why not.
     pub(super) fn judge(&self, lat: f64, lon: f64, at: Millis) -> Result<(), Fate> {
-        let mut near = self.stores.iter().filter(|s| s.is_within(lat, lon, self.far_m)).peekable();
+        let mut near = self.near(lat, lon).peekable();
         if near.peek().is_none() {
             return Err(Fate::Far);
         }
         if near.any(|s| s.is_lively(at)) { Ok(()) } else { Err(Fate::Closed) }
+    }
+
+    /// The shops within reach of a place.
+    fn near(&self, lat: f64, lon: f64) -> impl Iterator<Item = &Shop> {
+        let reach = self.far_m / METRES_PER_DEGREE;
+        let from = self.stores.partition_point(|s| s.at.y() < lat - reach);
+        let row = self.stores[from..].iter().take_while(move |s| s.at.y() <= lat + reach);
+        row.filter(move |s| Haversine.distance(s.at, Point::new(lon, lat)) <= self.far_m)
     }
 
     /// The store, or the geofence, that a phone or an app names by its id.
@@ -58,16 +72,21 @@ impl Places {
         if let Some(id) = store {
             return Some((id, Zone::In));
         }
-        let fence = self.site.geofences.get(&name.parse::<FenceId>().ok()?)?;
+        self.fence(&name.parse::<FenceId>().ok()?)
+    }
+
+    /// The geofence that a phone knows by this `tst`, because we told it so.
+    pub(super) fn made_at(&self, tst: i64) -> Option<(StoreId, Zone)> {
+        self.fence(self.made.get(&tst)?)
+    }
+
+    fn fence(&self, id: &FenceId) -> Option<(StoreId, Zone)> {
+        let fence = self.site.geofences.get(id)?;
         Some((fence.store.clone(), Zone::Fence(fence.id.clone())))
     }
 }
 
 impl Shop {
-    fn is_within(&self, lat: f64, lon: f64, metres: f64) -> bool {
-        (lat - self.at.y()).abs() * METRES_PER_DEGREE <= metres && Haversine.distance(self.at, Point::new(lon, lat)) <= metres
-    }
-
     /// Open at `at`, an hour before or an hour after; looked up in half hours, in stretches of five minutes.
     fn is_lively(&self, at: Millis) -> bool {
         let stretch = at.0.div_euclid(STRETCH_MS);

@@ -7,40 +7,35 @@ use axum::{
     body::{Body, Bytes},
     extract::{Request, State},
     http::{
-        Method, StatusCode,
-        header::{CONTENT_TYPE, WWW_AUTHENTICATE},
+        HeaderMap, Method, StatusCode,
+        header::{CONTENT_TYPE, USER_AGENT, WWW_AUTHENTICATE},
+        request::Parts,
     },
     response::{IntoResponse, Response},
     routing::post,
 };
 use futures::StreamExt;
-use passage_config::{GeofenceRules, Site};
-use passage_protocol::{Clock, FenceId, InstallationId, Millis, Phase, StoreId, Zone, sign::Pinned};
-use serde::Deserialize;
-use tokio::{
-    net::TcpListener,
-    sync::{mpsc, oneshot},
-    time::timeout,
-};
+use passage_protocol::{Clock, sign::Pinned};
+use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    AppEvent, Counters, Fate, Fix,
+    Fate,
+    app,
+    desk::{Answer, Desk, Turn},
     door::Door,
-    memory::Memory,
-    owntracks::{self, Report},
-    places::Places,
+    forward::{Forward, PASSED_ON},
 };
-use crate::pipeline::Input;
 
 /// Largest body that is read.
 pub const MAX_BODY: usize = 256 * 1024;
 /// What is swallowed above that, so that the client reads our answer instead of a broken connection.
 const MAX_SWALLOWED: usize = 8 * MAX_BODY;
-/// How long a body may take, and a commit. Machine time.
+/// How long a body may take. Machine time.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Takes positions and app events for the decider. Put TLS in front of it outside a trusted network.
+/// Takes positions and app events over HTTP. Put TLS in front of it outside a trusted network.
+#[derive(Debug)]
 pub struct Server {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
@@ -48,14 +43,8 @@ pub struct Server {
     pub pinned: Pinned,
     /// Business time: expiry of tokens, time of arrival.
     pub clock: Clock,
-    /// Stores and geofences.
-    pub site: Arc<Site>,
-    /// Of these, `far_m` is used here.
-    pub rules: GeofenceRules,
-    /// The decider.
-    pub inputs: mpsc::Sender<Input>,
-    /// What became of the requests.
-    pub counters: Arc<Counters>,
+    /// Where reports go.
+    pub desk: Arc<Desk>,
 }
 
 /// The address cannot be listened on.
@@ -75,14 +64,15 @@ pub struct Bound {
     router: Router,
 }
 
-struct Shared {
-    door: Door,
-    clock: Clock,
-    places: Places,
-    memory: Memory,
-    inputs: mpsc::Sender<Input>,
-    counters: Arc<Counters>,
+/// What every request needs.
+pub(super) struct Hall {
+    pub(super) door: Door,
+    pub(super) clock: Clock,
+    pub(super) desk: Arc<Desk>,
+    forward: Option<Forward>,
 }
+
+pub(super) type Shared = Arc<Hall>;
 
 impl Server {
     /// Opens the address.
@@ -95,15 +85,10 @@ impl Server {
 
     /// The routes alone, to be put into another server.
     pub fn router(self) -> Router {
-        let shared = Shared {
-            door: Door::new(self.pinned),
-            clock: self.clock,
-            places: Places::new(self.site, self.rules.far_m),
-            memory: Memory::default(),
-            inputs: self.inputs,
-            counters: self.counters,
-        };
-        Router::new().route("/v1/app/events", post(app_event)).fallback(owntracks_report).with_state(Arc::new(shared))
+        let forward = self.desk.group.as_ref().and_then(|_| Forward::new());
+        let door = Door::new(self.pinned, Arc::clone(&self.desk.denied));
+        let hall = Hall { door, clock: self.clock, desk: self.desk, forward };
+        Router::new().route("/v1/app/events", post(app::app_event)).fallback(owntracks_report).with_state(Arc::new(hall))
     }
 }
 
@@ -131,146 +116,84 @@ impl Bound {
 }
 
 /// Any path: one OwnTracks object. Content that we do not want is answered like the rest, because the app would send it again for ever.
-async fn owntracks_report(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+async fn owntracks_report(State(shared): State<Shared>, request: Request) -> Response {
     if request.method() != Method::POST {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
     let now = shared.clock.now();
-    let Some(who) = shared.door.admit(request.headers(), now) else { return shared.denied() };
-    let body = match read(request.into_body()).await {
-        Ok(body) if body.iter().all(u8::is_ascii_whitespace) => return accepted(),
-        Ok(body) => body,
-        Err(Unread::TooLarge) => return shared.answer(Fate::Oversize),
-        Err(Unread::Broken) => return StatusCode::BAD_REQUEST.into_response(),
-    };
-    let fate = match owntracks::decode(&body, &who, now, &shared.places) {
-        Ok(Report::Fix(fix)) => shared.take_fix(fix).await,
-        Ok(Report::App(event)) => shared.take_event(event).await,
-        Err(fate) => fate,
-    };
-    shared.answer(fate)
-}
-
-/// What an app of the brand posts when a region or the shop's beacon woke it.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Word {
-    store: StoreId,
-    phase: WordPhase,
-    /// Milliseconds since 1970; now when it is left out.
-    at: Option<Millis>,
-    /// One of our geofences that the phone watches; the shop as a whole when it is left out.
-    geofence: Option<FenceId>,
-}
-
-#[derive(Deserialize, Clone, Copy)]
-#[serde(rename_all = "kebab-case")]
-enum WordPhase {
-    Enter,
-    Exit,
-}
-
-/// `POST /v1/app/events`. The app is ours, so a wrong body is told as such.
-async fn app_event(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let now = shared.clock.now();
-    let Some(who) = shared.door.admit(request.headers(), now) else { return shared.denied() };
-    let body = match read(request.into_body()).await {
+    let Some(who) = shared.door.admit(request.headers(), request.uri(), now) else { return shared.denied() };
+    let (parts, body) = request.into_parts();
+    let body = match read(body).await {
+        Ok(body) if body.iter().all(u8::is_ascii_whitespace) => return accepted("[]".to_owned()),
         Ok(body) => body,
         Err(Unread::TooLarge) => {
-            shared.counters.count(Fate::Oversize);
-            return complaint(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 256 KiB");
+            shared.desk.count(Fate::Oversize);
+            return accepted("[]".to_owned());
         }
-        Err(Unread::Broken) => return complaint(StatusCode::BAD_REQUEST, "the body did not arrive"),
+        Err(Unread::Broken) => return StatusCode::BAD_REQUEST.into_response(),
     };
-    let event = match shared.word(&body, who, now) {
-        Ok(event) => event,
-        Err((fate, why)) => {
-            shared.counters.count(fate);
-            return complaint(StatusCode::BAD_REQUEST, why);
+    match shared.desk.turn(&who) {
+        Turn::Ours => {
+            let answer = shared.desk.take(&body, &who, now, knows_removal(&parts.headers)).await;
+            shared.respond(&answer, &who)
         }
-    };
-    let fate = shared.take_event(event).await;
-    shared.counters.count(fate);
-    if fate == Fate::Busy { StatusCode::SERVICE_UNAVAILABLE.into_response() } else { StatusCode::NO_CONTENT.into_response() }
+        elsewhere => shared.pass_on(elsewhere, &parts, body).await,
+    }
 }
 
-impl Shared {
-    fn word(&self, body: &[u8], who: InstallationId, now: Millis) -> Result<AppEvent, (Fate, &'static str)> {
-        const SHAPE: &str =
-            "send {\"store\": id, \"phase\": \"enter\" or \"exit\", \"at\": milliseconds, if not now, \"geofence\": id, if one}";
-        let word: Word = serde_json::from_slice(body).map_err(|_| (Fate::Poison, SHAPE))?;
-        let name = word.geofence.as_ref().map_or(word.store.as_str(), FenceId::as_str);
-        let known = self.places.named(name).filter(|(store, zone)| *store == word.store && (*zone == Zone::In) == word.geofence.is_none());
-        let (store, zone) = known.ok_or((Fate::UnknownRegion, "no such store here, or the geofence is not one of that store"))?;
-        let at = word.at.map_or(Ok(now), |at| owntracks::plausible(at, now));
-        let at = at.map_err(|fate| (fate, "`at` is not within the last 3 days; it is milliseconds since 1970"))?;
-        let phase = match word.phase {
-            WordPhase::Enter => Phase::Enter,
-            WordPhase::Exit => Phase::Exit,
-        };
-        Ok(AppEvent { installation: who, store, zone, phase, at })
+/// Android's app makes a region of whatever it is told.
+fn knows_removal(headers: &HeaderMap) -> bool {
+    let agent = headers.get(USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
+    agent.contains("darwin") || agent.contains("ios")
+}
+
+impl Hall {
+    fn respond(&self, answer: &Answer, who: &passage_protocol::InstallationId) -> Response {
+        self.desk.count(answer.fate);
+        if answer.fate == Fate::Busy { unavailable() } else { accepted(self.desk.text(answer, who)) }
     }
 
-    /// Drops what does not matter, and hands on the rest.
-    async fn take_fix(&self, mut fix: Fix) -> Fate {
-        if let Err(fate) = self.places.judge(fix.lat, fix.lon, fix.at) {
-            if fate == Fate::Far {
-                self.memory.went_away(fix.installation, fix.at);
+    /// It is another gateway's turn. Whatever goes wrong, nothing was stored and the app sends it again: by then the broker has told who is there.
+    pub(super) async fn pass_on(&self, turn: Turn, parts: &Parts, body: Bytes) -> Response {
+        if let (Turn::Other(address), Some(forward), false) = (turn, &self.forward, parts.headers.contains_key(PASSED_ON)) {
+            if let Some(answer) = forward.pass(&address, parts, body).await {
+                self.desk.count(Fate::PassedOn);
+                return answer;
             }
-            return fate;
+            tracing::warn!(
+                "the position gateway at {address} is online but does not answer there; the apps will try again. Mend: look whether its address in \
+                 `positions.group` is the one of its `position_listen`, and can be reached from here"
+            );
         }
-        let mark = self.memory.mark(&fix);
-        if self.memory.has_taken(mark) {
-            return Fate::Duplicate;
-        }
-        fix.away = self.memory.away(&fix.installation).filter(|away| *away <= fix.at);
-        if self.submit(|done| Input::Fix(fix, done)).await {
-            self.memory.take(mark);
-            Fate::Fix
-        } else {
-            Fate::Busy
-        }
+        self.desk.count(Fate::Busy);
+        unavailable()
     }
 
-    async fn take_event(&self, event: AppEvent) -> Fate {
-        if self.submit(|done| Input::App(event, done)).await { Fate::App } else { Fate::Busy }
-    }
-
-    /// Hands an input to the decider and waits for its commit. False: nothing is promised, the app must send again.
-    async fn submit(&self, input: impl FnOnce(oneshot::Sender<()>) -> Input) -> bool {
-        let (done, committed) = oneshot::channel();
-        if self.inputs.try_send(input(done)).is_err() {
-            return false;
-        }
-        matches!(timeout(PATIENCE, committed).await, Ok(Ok(())))
-    }
-
-    fn answer(&self, fate: Fate) -> Response {
-        self.counters.count(fate);
-        if fate == Fate::Busy { StatusCode::SERVICE_UNAVAILABLE.into_response() } else { accepted() }
-    }
-
-    fn denied(&self) -> Response {
-        self.counters.count(Fate::Denied);
+    pub(super) fn denied(&self) -> Response {
+        self.desk.count(Fate::Denied);
         (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Basic realm=\"positions\"")], "user or password is wrong\n").into_response()
     }
 }
 
-/// What OwnTracks takes for "delivered": an empty list of messages to the phone.
-fn accepted() -> Response {
-    ([(CONTENT_TYPE, "application/json")], "[]").into_response()
+fn unavailable() -> Response {
+    StatusCode::SERVICE_UNAVAILABLE.into_response()
 }
 
-fn complaint(status: StatusCode, why: &str) -> Response {
+/// What OwnTracks takes for "delivered": a list of messages to the phone, usually an empty one.
+fn accepted(text: String) -> Response {
+    ([(CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+pub(super) fn complaint(status: StatusCode, why: &str) -> Response {
     (status, axum::Json(serde_json::json!({ "error": why }))).into_response()
 }
 
-enum Unread {
+pub(super) enum Unread {
     TooLarge,
     Broken,
 }
 
-async fn read(body: Body) -> Result<Bytes, Unread> {
+pub(super) async fn read(body: Body) -> Result<Bytes, Unread> {
     timeout(PATIENCE, read_all(body)).await.unwrap_or(Err(Unread::Broken))
 }
 

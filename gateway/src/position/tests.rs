@@ -59,11 +59,25 @@ fn token(expires: Millis) -> String {
     PositionToken { installation: WHO.parse().unwrap(), expires, purpose: "presence".to_owned() }.to_text(&hub_key())
 }
 
+const SECRET: &str = "a secret of at least thirty-two characters";
+
+/// One beacon is the shop's in the Rue de Rivoli.
+struct OneBeacon;
+
+const BEACON: app::ShopBeacon = app::ShopBeacon { uuid: [0xab; 16], major: 1, minor: 700 };
+
+impl app::ShopBeacons for OneBeacon {
+    fn store(&self, heard: &app::HeardBeacon) -> Option<StoreId> {
+        (heard.beacon == BEACON).then(|| "paris-rivoli".parse().unwrap())
+    }
+}
+
 /// A server on a free port, and the decider's end of its queue.
 struct Bench {
     base: String,
     inputs: Option<mpsc::Receiver<Input>>,
     counters: Arc<Counters>,
+    denied: Arc<DenyBook>,
     clock: Clock,
     http: reqwest::Client,
     stop: CancellationToken,
@@ -78,22 +92,36 @@ impl Drop for Bench {
 
 impl Bench {
     async fn start() -> Self {
+        Self::with(false).await
+    }
+
+    async fn with(set_waypoints: bool) -> Self {
         let (sender, inputs) = mpsc::channel(2);
         let (counters, clock, stop) = (Arc::new(Counters::default()), Clock::stepped(NOW), CancellationToken::new());
-        let server = Server {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            pinned: Pinned::from_base64([hub_key().public().as_str()]).unwrap(),
-            clock: clock.clone(),
+        let positions = passage_config::Positions {
+            secret: Some(passage_protocol::PositionSecret::new(SECRET).unwrap()),
+            set_waypoints,
+            ..passage_config::Positions::default()
+        };
+        let denied = Arc::new(DenyBook::default());
+        let parts = DeskParts {
             site: site(),
-            rules: GeofenceRules::default(),
+            rules: &GeofenceRules::default(),
+            positions: &positions,
+            beacons: Arc::new(OneBeacon),
+            group: None,
+            denied: Arc::clone(&denied),
             inputs: sender,
             counters: Arc::clone(&counters),
         };
+        let pinned = Pinned::from_base64([hub_key().public().as_str()]).unwrap();
+        let server =
+            Server { listen: "127.0.0.1:0".parse().unwrap(), pinned, clock: clock.clone(), desk: Arc::new(Desk::new(parts)) };
         let bound = server.bind().await.unwrap();
         let base = format!("http://{}", bound.local_addr());
         tokio::spawn(bound.run(stop.clone()));
         let token = token(NOW + std::time::Duration::from_secs(3600));
-        Self { base, inputs: Some(inputs), counters, clock, http: reqwest::Client::new(), stop, token }
+        Self { base, inputs: Some(inputs), counters, denied, clock, http: reqwest::Client::new(), stop, token }
     }
 
     /// A decider that commits at once and keeps what it got.
@@ -240,7 +268,9 @@ async fn poison_is_answered_like_the_rest_and_counted_by_its_reason() {
         (Fate::Poison, json!({"_type": "location", "tst": 1e30, "lat": LAT, "lon": LON}).to_string()),
         (Fate::Poison, json!({"_type": "transition", "event": "dance", "desc": "paris-rivoli", "tst": at}).to_string()),
         (Fate::UnknownRegion, json!({"_type": "transition", "event": "enter", "desc": "Home", "tst": at}).to_string()),
-        (Fate::Unknown, json!({"_type": "encrypted", "data": "AAAA"}).to_string()),
+        (Fate::Locked, json!({"_type": "encrypted", "data": "AAAA"}).to_string()),
+        (Fate::Poison, json!({"_type": "encrypted", "data": 7}).to_string()),
+        (Fate::Poison, json!({"_type": "location", "tst": at, "lat": null, "lon": LON}).to_string()),
         (Fate::Unknown, json!({"_type": "rendezvous"}).to_string()),
         (Fate::Ignored, json!({"_type": "lwt", "tst": at}).to_string()),
         (Fate::Ignored, json!({"_type": "beacon", "uuid": "x", "tst": at}).to_string()),
@@ -382,15 +412,18 @@ async fn the_app_reports_an_enter_by_itself() {
 #[tokio::test]
 async fn the_server_ends_when_it_is_told_to() {
     let (sender, _inputs) = mpsc::channel(1);
-    let server = Server {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        pinned: Pinned::default(),
-        clock: Clock::stepped(NOW),
+    let parts = DeskParts {
         site: site(),
-        rules: GeofenceRules::default(),
+        rules: &GeofenceRules::default(),
+        positions: &passage_config::Positions::default(),
+        beacons: Arc::new(app::NoBeacons),
+        group: None,
+        denied: Arc::default(),
         inputs: sender,
         counters: Arc::default(),
     };
+    let desk = Arc::new(Desk::new(parts));
+    let server = Server { listen: "127.0.0.1:0".parse().unwrap(), pinned: Pinned::default(), clock: Clock::stepped(NOW), desk };
     let bound = server.bind().await.unwrap();
     let stop = CancellationToken::new();
     let (address, run) = (bound.local_addr(), tokio::spawn(bound.run(stop.clone())));
@@ -438,18 +471,18 @@ async fn neither_log_nor_debug_output_shows_a_coordinate_a_token_or_a_name() {
 #[test]
 fn every_sample_of_the_apps_is_read_as_its_notice_says() {
     let samples: Value = serde_json::from_str(include_str!("../../tests/fixtures/owntracks.json")).unwrap();
-    let places = places::Places::new(site(), 2000.0);
+    let intake = intake();
     let who = WHO.parse().unwrap();
     let mut seen = BTreeMap::new();
     for sample in samples["samples"].as_array().unwrap().iter().chain(samples["hostile"].as_array().unwrap()) {
         let payload = &sample["payload"];
         // Read at the time at which it was sent.
         let now = Millis::from_secs(payload["tst"].as_i64().unwrap_or(1));
-        let told = match owntracks::decode(payload.to_string().as_bytes(), &who, now, &places) {
-            Ok(owntracks::Report::Fix(fix)) => {
+        let told = match intake.read(payload.to_string().as_bytes(), &who, now) {
+            Ok(owntracks::Report::Fix(fix, _)) => {
                 format!("fix {} {} {:?} {:?} {}", fix.lat, fix.lon, fix.accuracy_m, fix.speed_kmh, fix.at.secs())
             }
-            Ok(owntracks::Report::App(_)) => "event".to_owned(),
+            Ok(other) => format!("{other:?}"),
             Err(fate) => fate.as_str().to_owned(),
         };
         seen.insert(sample["id"].as_str().unwrap().to_owned(), told);
@@ -470,18 +503,20 @@ fn every_sample_of_the_apps_is_read_as_its_notice_says() {
     assert_eq!(seen, want.map(|(id, told)| (id.to_owned(), told.to_owned())).into());
 }
 
+fn intake() -> Intake {
+    Intake::new(site(), &GeofenceRules::default(), Arc::new(OneBeacon))
+}
+
 proptest::proptest! {
     #[test]
     fn any_bytes_are_survived(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..400)) {
-        let places = places::Places::new(site(), 2000.0);
-        let _ = owntracks::decode(&bytes, &WHO.parse().unwrap(), NOW, &places);
+        let _ = intake().read(&bytes, &WHO.parse().unwrap(), NOW);
     }
 
     #[test]
     fn any_values_in_the_known_keys_are_survived(tst in "\\PC{0,12}", lat in proptest::prelude::any::<f64>(), acc in "[-0-9.eE]{0,9}") {
-        let places = places::Places::new(site(), 2000.0);
         let body = json!({"_type": "location", "tst": tst, "lat": lat, "lon": lat, "acc": acc}).to_string();
-        if let Ok(owntracks::Report::Fix(fix)) = owntracks::decode(body.as_bytes(), &WHO.parse().unwrap(), NOW, &places) {
+        if let Ok(owntracks::Report::Fix(fix, _)) = intake().read(body.as_bytes(), &WHO.parse().unwrap(), NOW) {
             proptest::prop_assert!(fix.lat.abs() <= 90.0 && fix.accuracy_m.is_none_or(|a| a > 0.0));
         }
     }

@@ -30,7 +30,7 @@ impl Session<'_> {
                 self.state_due = self.up.now();
             }
             LinkEvent::Answered(token, outcome) => self.answered(token, outcome),
-            LinkEvent::Message { topic, payload } => match topic.parse() {
+            LinkEvent::Message { topic, payload, .. } => match topic.parse() {
                 Ok(Topic::Ack(id)) if id == self.up.id => self.ack(&payload).await,
                 Ok(Topic::HubState(id)) => self.hub_state(id, &payload),
                 Ok(Topic::State(id)) if id == self.up.id => self.own_state(&payload),

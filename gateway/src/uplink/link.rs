@@ -39,10 +39,8 @@ pub struct LinkOptions {
     pub mqtt: Mqtt,
     /// Client id.
     pub client: String,
-    /// Topic of the last will; it is retained.
-    pub will_topic: String,
-    /// Payload of the last will.
-    pub will: Vec<u8>,
+    /// Topic and payload of the last will, if there is one; it is retained.
+    pub will: Option<(String, Vec<u8>)>,
     /// What to subscribe to as soon as the connection stands.
     pub topics: Vec<String>,
 }
@@ -78,6 +76,8 @@ pub enum LinkEvent {
         topic: String,
         /// Its bytes.
         payload: Vec<u8>,
+        /// The broker's copy of a message that was published before the subscription.
+        retained: bool,
     },
     /// The connection is over; this link is of no more use.
     Lost(String),
@@ -102,7 +102,9 @@ impl Link {
         mqtt.set_connection_timeout(5);
         mqtt.set_max_packet_size(Some(MAX_PACKET));
         mqtt.set_outgoing_inflight_upper_limit(TABLE);
-        mqtt.set_last_will(LastWill::new(&options.will_topic, options.will.clone(), QoS::AtLeastOnce, true, None));
+        if let Some((topic, payload)) = &options.will {
+            mqtt.set_last_will(LastWill::new(topic, payload.clone(), QoS::AtLeastOnce, true, None));
+        }
         if let Some(user) = &options.mqtt.user {
             mqtt.set_credentials(user, options.mqtt.password.as_ref().map_or("", |p| &p.0));
         }
@@ -215,7 +217,7 @@ impl Poller {
             }
             Event::Incoming(Incoming::Publish(publish)) => {
                 let topic = String::from_utf8(publish.topic.to_vec()).ok()?;
-                Some(LinkEvent::Message { topic, payload: publish.payload.to_vec() })
+                Some(LinkEvent::Message { topic, payload: publish.payload.to_vec(), retained: publish.retain })
             }
             Event::Incoming(Incoming::Disconnect(d)) => {
                 Some(LinkEvent::Lost(format!("the broker closed the connection: {:?}", d.reason_code)))

@@ -8,7 +8,7 @@
 //! events before the backlog. While no hub is online we hold, and try one envelope a minute in case its state is wrong.
 
 mod inbound;
-mod link;
+pub(crate) mod link;
 mod session;
 pub mod window;
 

@@ -258,7 +258,7 @@ impl<'a> Session<'a> {
                         LinkEvent::Answered(t, _) if t == token => return,
                         LinkEvent::Lost(_) => return,
                         // An ack that comes now still frees its rows.
-                        LinkEvent::Message { topic, payload } if topic == Topic::Ack(self.up.id.clone()).to_string() => {
+                        LinkEvent::Message { topic, payload, .. } if topic == Topic::Ack(self.up.id.clone()).to_string() => {
                             if let Some(ack) =
                                 Ack::from_slice(&payload).ok().filter(|a| a.gateway == self.up.id && a.verify(&self.up.hub_keys).is_ok())
                             {
@@ -291,8 +291,7 @@ fn options(up: &Uplink) -> LinkOptions {
     LinkOptions {
         mqtt: up.mqtt.clone(),
         client: up.id.to_string(),
-        will_topic: Topic::State(up.id.clone()).to_string(),
-        will: will.to_vec(),
+        will: Some((Topic::State(up.id.clone()).to_string(), will.to_vec())),
         topics: vec![Topic::Ack(up.id.clone()).to_string(), Topic::State(up.id.clone()).to_string(), Topic::ALL_HUB_STATES.to_owned()],
     }
 }

@@ -4,8 +4,10 @@
 //! `tests/golden`. Nothing in this crate decides anything and nothing does I/O, apart from reading the wall clock in [`time::Clock`].
 
 pub mod ack;
+pub mod deny;
 pub mod event;
 pub mod id;
+pub mod position;
 pub mod rid;
 pub mod seq;
 pub mod sign;
@@ -17,8 +19,10 @@ pub mod topic;
 pub mod wake;
 
 pub use ack::Ack;
+pub use deny::{Denied, DenyList};
 pub use event::{Envelope, Event, EventId, Gone, GoneReason, Phase, Signal, Strength, Subject, Zone};
 pub use id::{FenceId, GatewayId, HubId, InstallationId, StoreId};
+pub use position::PositionSecret;
 pub use rid::{ChainKey, Rid, StaticBeacon};
 pub use seq::{Seq, SeqRange, SeqSet};
 pub use state::{GatewayState, Hello, HubState};

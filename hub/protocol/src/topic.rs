@@ -19,6 +19,8 @@ pub enum Topic {
     SiteManifest(GatewayId),
     /// Retained part `n` of revision `r`, hub to gateway.
     SitePart(GatewayId, u64, u32),
+    /// Retained part `n` of the deny list, hub to gateway.
+    SiteDeny(GatewayId, u32),
     /// A signed command, hub to gateway.
     Command(GatewayId),
     /// Retained state of a hub, hub to everybody.
@@ -35,6 +37,11 @@ impl Topic {
     pub const ALL_STATES: &'static str = "passage/v1/gateway/+/state";
     /// Filter for all hubs' retained states.
     pub const ALL_HUB_STATES: &'static str = "passage/v1/hub/+/state";
+
+    /// Filter for all parts of the deny list of one gateway.
+    pub fn all_denied(gateway: &GatewayId) -> String {
+        format!("passage/v1/gateway/{gateway}/site/deny/+")
+    }
 }
 
 /// The text is not a topic of the contract, or its id is not one.
@@ -51,6 +58,7 @@ impl fmt::Display for Topic {
             Self::Ack(id) => write!(f, "passage/v1/gateway/{id}/ack"),
             Self::SiteManifest(id) => write!(f, "passage/v1/gateway/{id}/site/manifest"),
             Self::SitePart(id, revision, part) => write!(f, "passage/v1/gateway/{id}/site/part/{revision}/{part}"),
+            Self::SiteDeny(id, part) => write!(f, "passage/v1/gateway/{id}/site/deny/{part}"),
             Self::Command(id) => write!(f, "passage/v1/gateway/{id}/command"),
             Self::HubState(id) => write!(f, "passage/v1/hub/{id}/state"),
         }
@@ -75,6 +83,7 @@ impl FromStr for Topic {
                     ["command"] => Ok(Self::Command(id)),
                     ["site", "manifest"] => Ok(Self::SiteManifest(id)),
                     ["site", "part", revision, part] => Ok(Self::SitePart(id, number(revision)?, number(part)?)),
+                    ["site", "deny", part] => Ok(Self::SiteDeny(id, number(part)?)),
                     _ => Err(BadTopic),
                 }
             }

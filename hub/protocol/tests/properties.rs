@@ -32,7 +32,7 @@ fn model(ranges: &[SeqRange]) -> BTreeSet<u64> {
 }
 
 fn topics() -> impl Strategy<Value = Topic> {
-    (ids().prop_filter("reserved", |id| id != "hub"), 0..8, any::<(u64, u32)>()).prop_map(|(id, kind, (revision, part))| {
+    (ids().prop_filter("reserved", |id| id != "hub"), 0..9, any::<(u64, u32)>()).prop_map(|(id, kind, (revision, part))| {
         let gateway: GatewayId = id.parse().unwrap();
         match kind {
             0 => Topic::Event(gateway),
@@ -42,6 +42,7 @@ fn topics() -> impl Strategy<Value = Topic> {
             4 => Topic::SiteManifest(gateway),
             5 => Topic::SitePart(gateway, revision, part),
             6 => Topic::Command(gateway),
+            7 => Topic::SiteDeny(gateway, part),
             _ => Topic::HubState(id.parse().unwrap()),
         }
     })

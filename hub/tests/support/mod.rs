@@ -246,6 +246,7 @@ pub fn hub_config(id: &str, mqtt: passage_config::model::Mqtt, site: passage_con
         console: loopback,
         clock: passage_protocol::Clock::System,
         api_tokens: Default::default(),
+        position_secret: None,
         sms: Sms::Sandbox,
         caps: Default::default(),
         hard_window: DayWindow::HARD,

@@ -140,6 +140,7 @@ pub fn config(site: Site) -> HubConfig {
         console: ([127, 0, 0, 1], 0).into(),
         clock: Clock::stepped(friday(9, 0)),
         api_tokens: BTreeMap::new(),
+        position_secret: None,
         sms: Sms::Sandbox,
         caps: Caps::default(),
         hard_window: DayWindow::HARD,

@@ -94,6 +94,7 @@ pub fn config(sms: Sms) -> HubConfig {
         console: ([127, 0, 0, 1], 0).into(),
         clock: Clock::System,
         api_tokens: Default::default(),
+        position_secret: None,
         sms,
         caps: Caps { per_day: 1, per_week: 2, per_month: 4 },
         hard_window: DayWindow { days: 0b0011_1111, from: 8 * 60, to: 20 * 60 },

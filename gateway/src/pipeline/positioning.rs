@@ -1,0 +1,79 @@
+//! The two ways of the apps' reports, over HTTP and over the broker, wired to one desk.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use passage_config::GatewayConfig;
+use passage_protocol::sign::Pinned;
+use tokio::{sync::mpsc, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use super::Input;
+use crate::{
+    outbox::Outbox,
+    position::{Bound, Broker, Counters, DenyBook, Desk, DeskParts, ListenError, Server, app::NoBeacons, group::Group},
+};
+
+/// What takes positions; nothing of it in a gateway that takes none.
+pub(super) struct Positioning {
+    server: Option<Bound>,
+    broker: Option<Broker>,
+    counters: Arc<Counters>,
+}
+
+impl Positioning {
+    /// Opens the address and restores the deny list.
+    pub(super) async fn open(
+        config: &GatewayConfig,
+        saved: &[(String, Vec<u8>, Vec<u8>)],
+        pinned: &Pinned,
+        inputs: &mpsc::Sender<Input>,
+        outbox: &Outbox,
+    ) -> Result<Self, ListenError> {
+        let counters = Arc::new(Counters::default());
+        if config.position_listen.is_none() && !config.positions.mqtt {
+            return Ok(Self { server: None, broker: None, counters });
+        }
+        let group = &config.positions.group;
+        let desk = Arc::new(Desk::new(DeskParts {
+            site: Arc::clone(&config.site),
+            rules: &config.geofence,
+            positions: &config.positions,
+            beacons: Arc::new(NoBeacons),
+            group: (!group.is_empty()).then(|| Arc::new(Group::new(config.id.clone(), group.clone()))),
+            denied: Arc::new(DenyBook::restored(saved)),
+            inputs: inputs.clone(),
+            counters: Arc::clone(&counters),
+        }));
+        let server = match config.position_listen {
+            Some(listen) => {
+                let server = Server { listen, pinned: pinned.clone(), clock: config.clock.clone(), desk: Arc::clone(&desk) };
+                Some(server.bind().await?)
+            }
+            None => None,
+        };
+        let broker = Broker {
+            id: config.id.clone(),
+            mqtt: config.mqtt.clone(),
+            topic: config.positions.mqtt.then(|| config.positions.topic.clone()),
+            pinned: pinned.clone(),
+            clock: config.clock.clone(),
+            desk,
+            outbox: outbox.clone(),
+        };
+        Ok(Self { server, broker: Some(broker), counters })
+    }
+
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.server.as_ref().map(Bound::local_addr)
+    }
+
+    pub(super) fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    pub(super) fn start(self, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
+        let server = self.server.map(|s| tokio::spawn(s.run(stop.clone())));
+        let broker = self.broker.map(|b| tokio::spawn(b.run(stop.clone())));
+        server.into_iter().chain(broker).collect()
+    }
+}

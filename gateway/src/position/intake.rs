@@ -1,0 +1,78 @@
+//! From bytes to what goes on to the decider. No I/O, and time comes in with the calls.
+
+use std::sync::Arc;
+
+use passage_config::{GeofenceRules, Site};
+use passage_protocol::{InstallationId, Millis};
+
+use super::{
+    Fate, Fix,
+    app::{self, HeardBeacon, ShopBeacons},
+    memory::{Marks, Memory},
+    owntracks::{self, Ground, Report},
+    places::Places,
+};
+
+/// Decodes reports, and drops what does not matter.
+pub struct Intake {
+    places: Places,
+    memory: Memory,
+    beacons: Arc<dyn ShopBeacons>,
+    max_accuracy_m: f64,
+}
+
+impl std::fmt::Debug for Intake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Intake(..)")
+    }
+}
+
+/// A fix that goes on, with the marks by which it is known when it comes again.
+#[derive(Debug)]
+pub struct Admitted {
+    /// Near a store that is open.
+    pub fix: Fix,
+    marks: Marks,
+}
+
+impl Intake {
+    /// For a site. Of the rules, `far_m` and `max_accuracy_m` are used here.
+    pub fn new(site: Arc<Site>, rules: &GeofenceRules, beacons: Arc<dyn ShopBeacons>) -> Self {
+        Self { places: Places::new(site, rules.far_m), memory: Memory::default(), beacons, max_accuracy_m: rules.max_accuracy_m }
+    }
+
+    /// Reads one OwnTracks payload of `who` that arrived at `now`.
+    pub fn read<'a>(&self, body: &'a [u8], who: &InstallationId, now: Millis) -> Result<Report<'a>, Fate> {
+        owntracks::decode(body, who, now, &Ground { places: &self.places, max_accuracy_m: self.max_accuracy_m })
+    }
+
+    /// Lets a fix pass that matters and is new. `fresh`: another gateway may have looked after this installation until now.
+    pub fn admit(&self, mut fix: Fix, id: Option<&str>, fresh: bool) -> Result<Admitted, Fate> {
+        if let Err(fate) = self.places.judge(fix.lat, fix.lon, fix.at) {
+            if fate == Fate::Far {
+                self.memory.went_away(&fix.installation, fix.at);
+            }
+            return Err(fate);
+        }
+        let marks = self.memory.marks(&fix, id);
+        if self.memory.has_taken(&marks) {
+            return Err(Fate::Duplicate);
+        }
+        fix.fresh = fresh;
+        fix.away = if fresh { None } else { self.memory.away(&fix.installation).filter(|away| *away <= fix.at) };
+        Ok(Admitted { fix, marks })
+    }
+
+    /// Remembers a fix as taken. Before that, the same fix again is not a duplicate.
+    pub fn taken(&self, admitted: &Admitted) {
+        self.memory.take(&admitted.marks);
+    }
+
+    pub(super) fn beacon(&self, heard: &HeardBeacon) -> Result<super::AppEvent, Fate> {
+        app::event(heard, self.beacons.as_ref())
+    }
+
+    pub(super) fn places(&self) -> &Places {
+        &self.places
+    }
+}

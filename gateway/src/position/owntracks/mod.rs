@@ -1,0 +1,194 @@
+//! The JSON that the OwnTracks apps send, with their habits: fields that are left out, strings for numbers, keys of any kind.
+
+mod value;
+
+use std::borrow::Cow;
+
+use passage_protocol::{InstallationId, Millis, Phase};
+use serde::Deserialize;
+
+use self::value::Loose;
+use super::{
+    AppEvent, Fate, Fix,
+    app::{self, HeardBeacon},
+    places::Places,
+};
+
+/// What a payload tells.
+#[derive(Debug)]
+pub enum Report<'a> {
+    /// A position, and the app's own name of the message if it gives one.
+    Fix(Fix, Option<Cow<'a, str>>),
+    /// The phone's own word about one of our places.
+    App(AppEvent),
+    /// The phone hears, or no longer hears, a beacon that hangs somewhere.
+    Beacon(HeardBeacon),
+    /// Base64 of an encrypted payload.
+    Sealed(Cow<'a, str>),
+}
+
+/// The few keys that are read. All others, pictures too, are skipped without being kept.
+#[derive(Deserialize)]
+struct Payload<'a> {
+    #[serde(rename = "_type", borrow, default)]
+    kind: Loose<'a>,
+    #[serde(rename = "_id", borrow, default)]
+    id: Loose<'a>,
+    #[serde(borrow, default)]
+    lat: Loose<'a>,
+    #[serde(borrow, default)]
+    lon: Loose<'a>,
+    #[serde(borrow, default)]
+    tst: Loose<'a>,
+    #[serde(borrow, default)]
+    acc: Loose<'a>,
+    #[serde(borrow, default)]
+    vel: Loose<'a>,
+    #[serde(borrow, default)]
+    t: Loose<'a>,
+    #[serde(borrow, default)]
+    event: Loose<'a>,
+    #[serde(borrow, default)]
+    desc: Loose<'a>,
+    #[serde(borrow, default)]
+    rid: Loose<'a>,
+    #[serde(borrow, default)]
+    wtst: Loose<'a>,
+    #[serde(borrow, default)]
+    uuid: Loose<'a>,
+    #[serde(borrow, default)]
+    major: Loose<'a>,
+    #[serde(borrow, default)]
+    minor: Loose<'a>,
+    #[serde(borrow, default)]
+    rssi: Loose<'a>,
+    #[serde(borrow, default)]
+    data: Loose<'a>,
+}
+
+/// The two keys that are read of a payload that must be encrypted. Nothing else of it is looked at.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(rename = "_type", borrow, default)]
+    kind: Loose<'a>,
+    #[serde(borrow, default)]
+    data: Loose<'a>,
+}
+
+/// Where a payload is understood: places, and how coarse a fix may be that a phone's word rests on.
+pub(super) struct Ground<'a> {
+    pub(super) places: &'a Places,
+    pub(super) max_accuracy_m: f64,
+}
+
+/// Reads one payload of `who` that arrived at `now`. What does not go on has a fate instead.
+pub(super) fn decode<'a>(bytes: &'a [u8], who: &InstallationId, now: Millis, ground: &Ground<'_>) -> Result<Report<'a>, Fate> {
+    let payload: Payload<'a> = serde_json::from_slice(bytes).map_err(|_| Fate::Poison)?;
+    match payload.kind.text().ok_or(Fate::Poison)? {
+        "location" => location(payload, who, now),
+        "transition" => transition(&payload, who, now, ground),
+        "beacon" => beacon(&payload, who, now),
+        "encrypted" => match payload.data {
+            Loose::Text(data) => Ok(Report::Sealed(data)),
+            _ => Err(Fate::Poison),
+        },
+        // Regions that somebody made in the app are private places, and are dropped like the rest.
+        "lwt" | "waypoint" | "waypoints" | "status" | "steps" | "card" | "cmd" | "dump" | "configuration" => Err(Fate::Ignored),
+        _ => Err(Fate::Unknown),
+    }
+}
+
+/// The content of a payload that must be encrypted. A plain one is refused unread.
+pub(super) fn sealed(bytes: &[u8]) -> Result<Cow<'_, str>, Fate> {
+    let envelope: Envelope<'_> = serde_json::from_slice(bytes).map_err(|_| Fate::Poison)?;
+    match (envelope.kind.text(), envelope.data) {
+        (Some("encrypted"), Loose::Text(data)) => Ok(data),
+        (Some("encrypted"), _) | (None, _) => Err(Fate::Poison),
+        (Some(_), _) => Err(Fate::Plain),
+    }
+}
+
+fn location<'a>(payload: Payload<'a>, who: &InstallationId, now: Millis) -> Result<Report<'a>, Fate> {
+    // A ping repeats the last known place as a sign of life; it is evidence of nothing.
+    if payload.t.text() == Some("p") {
+        return Err(Fate::Ignored);
+    }
+    // Android leaves out a coordinate that is exactly 0.
+    if payload.lat.is_absent() && payload.lon.is_absent() {
+        return Err(Fate::Poison);
+    }
+    let (lat, lon) = (coordinate(&payload.lat)?, coordinate(&payload.lon)?);
+    if !(-90.0..=90.0).contains(&lat) || !(-180.0..=180.0).contains(&lon) {
+        return Err(Fate::Poison);
+    }
+    let fix = Fix {
+        installation: who.clone(),
+        at: measured(&payload.tst, now)?,
+        lat,
+        lon,
+        accuracy_m: payload.acc.number().filter(|m| *m > 0.0),
+        speed_kmh: payload.vel.number().filter(|v| *v >= 0.0),
+        away: None,
+        fresh: false,
+    };
+    let id = if let Loose::Text(id) = payload.id { Some(id) } else { None };
+    Ok(Report::Fix(fix, id))
+}
+
+fn coordinate(value: &Loose<'_>) -> Result<f64, Fate> {
+    if value.is_absent() { Ok(0.0) } else { value.number().ok_or(Fate::Poison) }
+}
+
+/// Transitions name a region by the id of one of our stores or geofences, or by the `tst` that we gave it. Their coordinates are not read: they say
+/// where the phone was, and 0/0 when it did not know.
+fn transition(payload: &Payload<'_>, who: &InstallationId, now: Millis, ground: &Ground<'_>) -> Result<Report<'static>, Fate> {
+    let phase = match payload.event.text() {
+        Some("enter") => Phase::Enter,
+        Some("leave") => Phase::Exit,
+        _ => return Err(Fate::Poison),
+    };
+    let by_beacon = payload.t.text() == Some("b");
+    if by_beacon && let Some(beacon) = payload.desc.text().and_then(app::region) {
+        let at = measured(&payload.tst, now)?;
+        return Ok(Report::Beacon(HeardBeacon { installation: who.clone(), beacon, phase, rssi: None, at }));
+    }
+    // A word that rests on a coarse fix says no more than the fix does, in either direction.
+    if !by_beacon && payload.acc.number().is_some_and(|m| m > ground.max_accuracy_m) {
+        return Err(Fate::Vague);
+    }
+    let named = payload.rid.text().and_then(|name| ground.places.named(name));
+    let named = named.or_else(|| ground.places.made_at(payload.wtst.whole()?));
+    let named = named.or_else(|| ground.places.named(payload.desc.text()?));
+    let (store, zone) = named.ok_or(Fate::UnknownRegion)?;
+    Ok(Report::App(AppEvent { installation: who.clone(), store, zone, phase, at: measured(&payload.tst, now)? }))
+}
+
+/// What an iPhone tells while it ranges a beacon.
+fn beacon(payload: &Payload<'_>, who: &InstallationId, now: Millis) -> Result<Report<'static>, Fate> {
+    let uuid = payload.uuid.text().and_then(app::uuid);
+    let (Some(uuid), Some(major), Some(minor)) = (uuid, payload.major.whole(), payload.minor.whole()) else { return Err(Fate::Ignored) };
+    let beacon = app::ShopBeacon { uuid, major, minor };
+    let at = measured(&payload.tst, now)?;
+    Ok(Report::Beacon(HeardBeacon { installation: who.clone(), beacon, phase: Phase::Enter, rssi: payload.rssi.whole(), at }))
+}
+
+/// Seconds since 1970 to the time of measuring.
+fn measured(tst: &Loose<'_>, now: Millis) -> Result<Millis, Fate> {
+    let seconds = tst.number().filter(|s| *s >= 1.0 && *s < 1e11).ok_or(Fate::Poison)?;
+    #[expect(clippy::cast_possible_truncation, reason = "bounded in the line above")]
+    let at = Millis((seconds * 1000.0).round() as i64);
+    plausible(at, now)
+}
+
+/// A time a little ahead is taken as now; one far ahead or long past is refused.
+pub(super) fn plausible(at: Millis, now: Millis) -> Result<Millis, Fate> {
+    const AHEAD_MS: i64 = 120_000;
+    const FAR_AHEAD_MS: i64 = 86_400_000;
+    const LONG_PAST_MS: i64 = 72 * 3_600_000;
+    match at.since(now) {
+        ahead if ahead > FAR_AHEAD_MS => Err(Fate::Future),
+        ahead if ahead > AHEAD_MS => Ok(now),
+        ahead if ahead < -LONG_PAST_MS => Err(Fate::Old),
+        _ => Ok(at),
+    }
+}
