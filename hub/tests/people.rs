@@ -18,7 +18,7 @@ use passage_hub::{
     touchpoint::{import::import_touchpoints, table::ImportReport, till::import_tills},
 };
 use passage_protocol::{
-    ChainKey, Clock, InstallationId, Millis, PositionToken, StaticBeacon, Subject,
+    ChainKey, Clock, Denied, InstallationId, Millis, PositionSecret, PositionToken, StaticBeacon, Subject,
     rid::{day_of, window_at},
     sign::{Pinned, Signing},
 };
@@ -45,9 +45,14 @@ struct Hub {
 
 impl Hub {
     async fn start(db: &Db) -> Self {
+        Self::with(db, None).await
+    }
+
+    async fn with(db: &Db, position_secret: Option<PositionSecret>) -> Self {
         let clock = Clock::stepped(friday(9, 0));
         let config = Arc::new(HubConfig {
             api_tokens: [("shop-site".to_owned(), Secret("right".to_owned())), ("app".to_owned(), Secret("app-token".to_owned()))].into(),
+            position_secret,
             ..config(site())
         });
         let keyring = Keyring::from_secret(&[7; 32]);
@@ -229,8 +234,8 @@ async fn importing_the_same_file_twice_changes_nothing_and_a_withdrawal_changes_
         assert_eq!(hub.count("SELECT COUNT(*) FROM identifier WHERE kind IN ('email', 'phone')").await, 0);
         assert_eq!(hub.count("SELECT COUNT(*) FROM installation WHERE chain_key IS NOT NULL").await, 0);
         assert_eq!(hub.count("SELECT COUNT(*) FROM consent").await, 8, "the log keeps what she said before");
-        let revoked = people::installation::revoked(&mut db.begin_read().await.unwrap(), friday(11, 0)).await.unwrap();
-        assert_eq!(revoked, [phone.id]);
+        let denied = people::installation::denied(&mut db.begin_read().await.unwrap(), friday(11, 0), friday(11, 0)).await.unwrap();
+        assert_eq!(denied, [Denied { installation: phone.id, until: None }]);
         assert_eq!(hub.crm(&withdrawn).await.unchanged, 1);
     })
     .await;
@@ -477,6 +482,45 @@ async fn tokens_are_renewed_by_their_own_app_and_end_with_the_installation() {
         assert_eq!(hub.call(post.clone(), &path, &phone.token, "").await.0, 404);
         assert_eq!(hub.resolve(&Subject::Installation(phone.id.clone()), friday(20, 0)), None);
         assert_eq!(hub.resolve(&Subject::Installation(other.id.clone()), friday(20, 0)), hub.member("C2").await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_token_that_may_be_in_wrong_hands_is_taken_back_with_all_older_ones() {
+    both(async |db| {
+        let hub = Hub::start(&db).await;
+        let phone = hub.phone("C1").await;
+        hub.clock.set(friday(12, 0));
+        let (post, path) = (reqwest::Method::POST, format!("/v1/app/installations/{}/token", phone.id));
+        let denied = async |now| people::installation::denied(&mut db.begin_read().await.unwrap(), now, now).await.unwrap();
+        assert_eq!(hub.call(post.clone(), &path, "app-token", "{\"revoke\": 1}").await.0, 400);
+        assert!(denied(friday(12, 0)).await.is_empty());
+        let (status, renewed) = hub.call(post.clone(), &path, "app-token", "{\"revoke\": true}").await;
+        let (token, expires) = (renewed["position_token"].as_str().unwrap(), renewed["token_expires"].as_i64().unwrap());
+        assert_eq!((status, expires), (200, friday(12, 0).0 + 86_400_000));
+        let entry = Denied { installation: phone.id.clone(), until: Some(Millis(expires)) };
+        assert_eq!(denied(friday(12, 0)).await, [entry]);
+        assert_eq!(denied(Millis(expires)).await, [], "by then all of them have expired by themselves");
+        // The old token buys no new one, and ends nothing.
+        assert_eq!(hub.call(post.clone(), &path, &phone.token, "").await.0, 401);
+        assert_eq!(hub.call(reqwest::Method::DELETE, &format!("/v1/app/installations/{}", phone.id), &phone.token, "").await.0, 401);
+        assert_eq!(hub.call(post.clone(), &path, token, "").await.0, 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_enrolment_tells_the_key_of_encrypted_reports_when_the_hub_has_the_secret() {
+    both(async |db| {
+        let hub = Hub::start(&db).await;
+        let (_, plain) = hub.enrol("C1", &["presence"]).await;
+        assert!(plain.get("owntracks_key").is_none());
+        let secret = PositionSecret::new("a secret of at least thirty-two characters");
+        let hub = Hub::with(&db, secret.clone()).await;
+        let (_, told) = hub.enrol("C1", &["presence"]).await;
+        let id = told["installation"].as_str().unwrap().parse().unwrap();
+        assert_eq!(told["owntracks_key"].as_str(), Some(secret.unwrap().owntracks_key(&id).as_str()));
     })
     .await;
 }

@@ -1,5 +1,7 @@
 //! The server against real HTTP requests, with a decider of the tests' own; and every sample of the apps' wire form.
 
+mod answers;
+
 use std::{
     collections::BTreeMap,
     io::Write,

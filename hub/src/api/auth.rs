@@ -1,7 +1,7 @@
 //! Who is calling.
 
 use axum::http::{HeaderMap, header};
-use passage_protocol::{InstallationId, PositionToken, sign::Pinned};
+use passage_protocol::{InstallationId, Millis, PositionToken, sign::Pinned};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -12,8 +12,8 @@ use crate::api::{Api, Problem};
 pub(super) enum Caller {
     /// A source of the configuration, by its name.
     Source(String),
-    /// An app with its own position token.
-    App(InstallationId),
+    /// An app with its own position token, and when that expires.
+    App(InstallationId, Millis),
 }
 
 impl Api {
@@ -39,7 +39,7 @@ impl Api {
         let public = self.signing.public();
         let pinned = Pinned::from_base64([public.as_str()]).map_err(|_| Problem::unauthorized())?;
         let token = PositionToken::from_text(bearer(headers)?, &pinned, self.clock.now()).map_err(|_| Problem::unauthorized())?;
-        Ok(Caller::App(token.installation))
+        Ok(Caller::App(token.installation, token.expires))
     }
 }
 

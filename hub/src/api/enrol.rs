@@ -69,7 +69,19 @@ pub(super) struct Enrolled {
     key_day: i64,
     position_token: String,
     token_expires: Millis,
+    /// What the OwnTracks app takes as its encryption key, when this hub has the position gateways' secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owntracks_key: Option<String>,
     server_time: Millis,
+}
+
+/// The body of a call for a new token; it may be left out.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Renewal {
+    /// Take back all tokens that were given before, because one may be in wrong hands.
+    #[serde(default)]
+    revoke: bool,
 }
 
 #[derive(Serialize)]
@@ -119,7 +131,10 @@ pub(super) async fn enrol(
     api.notices.tell(Notice { at: now, store: None, member: Some(member), what: What::Note("enrolled an app".to_owned()) });
     let Refreshed { position_token, token_expires, server_time } = api.token(&id, now);
     let rid_key = STANDARD.encode(chain.key);
-    Ok((StatusCode::CREATED, Json(Enrolled { installation: id, rid_key, key_day: chain.day, position_token, token_expires, server_time })))
+    let owntracks_key = api.config.borrow().position_secret.as_ref().map(|secret| secret.owntracks_key(&id));
+    let enrolled =
+        Enrolled { installation: id, rid_key, key_day: chain.day, position_token, token_expires, owntracks_key, server_time };
+    Ok((StatusCode::CREATED, Json(enrolled)))
 }
 
 /// The member who enrols. One who is not known yet is made when she grants `presence` under her CRM number. Refused without `presence`.
@@ -161,25 +176,45 @@ pub(super) async fn refresh_token(
     State(api): State<Arc<Api>>,
     Path(id): Path<String>,
     headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Refreshed>, Problem> {
-    let id = api.may_act_for(&headers, &id)?;
-    let mut tx = api.db.begin_read().await?;
+    let (id, shown) = api.may_act_for(&headers, &id)?;
+    let body = body?;
+    let renewal: Renewal = if body.trim_ascii().is_empty() { Renewal::default() } else { Problem::json(&body)? };
+    let now = api.clock.now();
+    let mut tx = if renewal.revoke { api.db.begin().await? } else { api.db.begin_read().await? };
+    if renewal.revoke {
+        people::changes(&mut tx).await?;
+    }
     let known = installation::get(&mut tx, &id).await?.filter(|i| i.deleted_at.is_none());
     let known = known.ok_or_else(|| Problem::not_found("no such installation; the app must enrol again"))?;
+    still_good(shown, &known)?;
     let standing = consent::standing(&mut tx, known.member).await?;
     if !consent::allows(&standing, &known.brand, &known.entity, Purpose::Presence) {
         return Err(not_granted());
     }
-    Ok(Json(api.token(&id, api.clock.now())))
+    let renewed = api.token(&id, now);
+    if renewal.revoke {
+        installation::deny(&mut tx, &id, renewed.token_expires).await?;
+        tx.commit().await?;
+    }
+    Ok(Json(renewed))
+}
+
+/// A token that was taken back renews nothing.
+fn still_good(shown: Option<Millis>, known: &Installation) -> Result<(), Problem> {
+    let taken_back = shown.zip(known.denied_until).is_some_and(|(expires, until)| expires < until);
+    if taken_back { Err(Problem::unauthorized()) } else { Ok(()) }
 }
 
 /// `DELETE /v1/app/installations/{id}`
 pub(super) async fn revoke(State(api): State<Arc<Api>>, Path(id): Path<String>, headers: HeaderMap) -> Result<StatusCode, Problem> {
-    let id = api.may_act_for(&headers, &id)?;
+    let (id, shown) = api.may_act_for(&headers, &id)?;
     let now = api.clock.now();
     let mut tx = api.db.begin().await?;
     let version = people::changes(&mut tx).await?;
     let known = installation::get(&mut tx, &id).await?.ok_or_else(|| Problem::not_found("no such installation"))?;
+    still_good(shown, &known)?;
     if installation::delete(&mut tx, &id, now).await? {
         people::touch(&mut tx, known.member, version).await?;
         tx.commit().await?;
@@ -218,7 +253,7 @@ impl Api {
             .parse()
             .map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "no id could be made"))?;
         let (brand, entity) = (request.brand.clone(), request.entity.clone());
-        let new = Installation { id: id.clone(), member, brand, entity, deleted_at: None };
+        let new = Installation { id: id.clone(), member, brand, entity, deleted_at: None, denied_until: None };
         installation::insert(tx, &self.keyring, &new, &chain, now).await?;
         installation::keep_newest(tx, member, MOST_PHONES, now).await?;
         let key = self.keyring.identifier(IdentifierKind::Installation, id.as_str());
@@ -227,13 +262,14 @@ impl Api {
         Ok((id, chain))
     }
 
-    /// The installation of the path, if the caller may speak for it: any API token, or its own position token.
-    fn may_act_for(&self, headers: &HeaderMap, id: &str) -> Result<InstallationId, Problem> {
+    /// The installation of the path, if the caller may speak for it: any API token, or its own position token, whose expiry is told then.
+    fn may_act_for(&self, headers: &HeaderMap, id: &str) -> Result<(InstallationId, Option<Millis>), Problem> {
         let caller = self.caller(headers)?;
         let id: InstallationId = id.parse().map_err(|_| Problem::not_found("no such installation"))?;
         match caller {
-            Caller::App(own) if own != id => Err(Problem::unauthorized()),
-            _ => Ok(id),
+            Caller::App(own, _) if own != id => Err(Problem::unauthorized()),
+            Caller::App(_, expires) => Ok((id, Some(expires))),
+            Caller::Source(_) => Ok((id, None)),
         }
     }
 

@@ -3,7 +3,7 @@
 //! | call | says |
 //! |---|---|
 //! | `POST /v1/app/installations` | a member consents in the app; the answer holds the key of her rotating id and a position token |
-//! | `POST /v1/app/installations/{id}/token` | the token is about to expire |
+//! | `POST /v1/app/installations/{id}/token` | the token is about to expire; with `{"revoke": true}` all older ones are taken back |
 //! | `DELETE /v1/app/installations/{id}` | this phone shall not be detected any more |
 //! | `POST /v1/touchpoints` | contacts with the brand: a JSON array, or one JSON object per line |
 //! | `POST /v1/identify` | the holder of this cookie logged in as this customer |

@@ -82,6 +82,11 @@ impl Outlet {
         }
     }
 
+    /// Number of the connection of the moment, if there is one.
+    pub(crate) fn generation(&self) -> Option<u64> {
+        self.client().map(|(generation, _)| generation)
+    }
+
     /// Publishes with QoS 1. False when there is no connection or it is clogged; the caller keeps the fact and says it again.
     pub(crate) fn publish(&self, topic: &Topic, retain: bool, payload: Vec<u8>) -> bool {
         self.client().is_some_and(|(_, client)| client.try_publish(topic.to_string(), QoS::AtLeastOnce, retain, payload).is_ok())

@@ -1,10 +1,12 @@
 //! Events from the broker into the database, each once, and the hubs' word back to the gateways that they are stored.
 //!
-//! [`Ingest`] holds three tasks: the link to the broker, the writer that commits batches, and the step that advances progress and acks. [`Parked`]
+//! [`Ingest`] holds four tasks: the link to the broker, the writer that commits batches, the step that advances progress and acks, and the one that
+//! tells gateways what was taken back. [`Parked`]
 //! gives unresolved events to members who turn up later and forgets those that nobody claimed.
 
 mod accept;
 mod batch;
+mod denial;
 pub mod keys;
 mod link;
 mod parked;
@@ -113,7 +115,8 @@ impl Ingest {
             able,
             wake: self.wake,
         };
+        let denial = denial::Denial { db: self.db.clone(), keys: self.keys.clone(), clock: self.clock.clone(), outlet: outlet.clone() };
         let progress = progress::Progress { db: self.db, keys: self.keys, config: self.config, clock: self.clock, touches, outlet };
-        tokio::join!(link.run(stop.clone()), writer.run(stop.clone()), progress.run(stop));
+        tokio::join!(link.run(stop.clone()), writer.run(stop.clone()), denial.run(stop.clone()), progress.run(stop));
     }
 }

@@ -34,6 +34,12 @@ pub(crate) async fn mark_forked(tx: &mut Tx, gateway: &GatewayId, epoch: &str, n
     Ok(())
 }
 
+/// Every gateway that ever said hello.
+pub(crate) async fn gateways(tx: &mut Tx) -> Result<Vec<GatewayId>, StoreError> {
+    let rows = tx.fetch("SELECT DISTINCT gateway FROM progress ORDER BY gateway", args![]).await?;
+    rows.iter().map(|row| GatewayId::checked(&row.text(0)?).map_err(|_| StoreError::Corrupt("gateway id"))).collect()
+}
+
 /// Advances the contiguous part of one epoch and returns its standing; `None` when another hub is just doing so.
 pub(crate) async fn advance(tx: &mut Tx, gateway: &GatewayId, epoch: &str, now: Millis) -> Result<Option<Standing>, StoreError> {
     let Some(row) = lock(tx, gateway, epoch, now).await? else { return Ok(None) };

@@ -1,6 +1,6 @@
 //! Apps on phones: holders of chain keys.
 
-use passage_protocol::{ChainKey, InstallationId, Millis};
+use passage_protocol::{ChainKey, Denied, InstallationId, Millis};
 
 use crate::{
     args,
@@ -21,6 +21,8 @@ pub struct Installation {
     pub entity: String,
     /// Set once the member, a withdrawal or a limit ended it.
     pub deleted_at: Option<Millis>,
+    /// Tokens that expire before this were taken back.
+    pub denied_until: Option<Millis>,
 }
 
 /// Stores a new installation with its chain key sealed.
@@ -33,10 +35,10 @@ pub async fn insert(tx: &mut Tx, keyring: &Keyring, new: &Installation, chain: &
 
 /// Reads one.
 pub async fn get(tx: &mut Tx, id: &InstallationId) -> Result<Option<Installation>, StoreError> {
-    let sql = "SELECT member, brand, entity, deleted_at FROM installation WHERE id = $1";
+    let sql = "SELECT member, brand, entity, deleted_at, denied_until FROM installation WHERE id = $1";
     let Some(row) = tx.fetch_optional(sql, args![id.as_str()]).await? else { return Ok(None) };
-    let (member, deleted_at) = (MemberId(row.int(0)?), row.opt_int(3)?.map(Millis));
-    Ok(Some(Installation { id: id.clone(), member, brand: row.text(1)?, entity: row.text(2)?, deleted_at }))
+    let (member, deleted_at, denied_until) = (MemberId(row.int(0)?), row.opt_int(3)?.map(Millis), row.opt_int(4)?.map(Millis));
+    Ok(Some(Installation { id: id.clone(), member, brand: row.text(1)?, entity: row.text(2)?, deleted_at, denied_until }))
 }
 
 /// Ends an installation and forgets its key; `false` if it had ended before.
@@ -59,10 +61,21 @@ pub async fn keep_newest(tx: &mut Tx, member: MemberId, keep: i64, at: Millis) -
     tx.execute(sql, args![member.0, keep, at]).await
 }
 
-/// Installations that ended since `since`: their tokens may still be valid, so gateways must deny them.
-pub async fn revoked(tx: &mut Tx, since: Millis) -> Result<Vec<InstallationId>, StoreError> {
-    let rows = tx.fetch("SELECT id FROM installation WHERE deleted_at >= $1 ORDER BY id", args![since]).await?;
-    rows.iter().map(|row| row.text(0)?.parse().map_err(|_| StoreError::Corrupt("installation id"))).collect()
+/// Takes back all tokens of an installation that expire before `until`.
+pub async fn deny(tx: &mut Tx, id: &InstallationId, until: Millis) -> Result<(), StoreError> {
+    tx.execute("UPDATE installation SET denied_until = $2 WHERE id = $1", args![id.as_str(), until]).await?;
+    Ok(())
+}
+
+/// What position gateways must refuse: installations that ended since `since`, and tokens that were taken back and have not expired by `now`.
+pub async fn denied(tx: &mut Tx, since: Millis, now: Millis) -> Result<Vec<Denied>, StoreError> {
+    let sql = "SELECT id, deleted_at, denied_until FROM installation WHERE deleted_at >= $1 OR (deleted_at IS NULL AND denied_until > $2) ORDER BY id";
+    let read = |row: &Row| {
+        let installation = row.text(0)?.parse().map_err(|_| StoreError::Corrupt("installation id"))?;
+        let ended = row.opt_int(1)?.is_some();
+        Ok(Denied { installation, until: row.opt_int(2)?.filter(|_| !ended).map(Millis) })
+    };
+    tx.fetch(sql, args![since, now]).await?.iter().map(read).collect()
 }
 
 /// A live installation and its key, as the resolver holds it.

@@ -1,0 +1,227 @@
+//! OwnTracks through a whole gateway, over HTTP and over a real broker: the samples of the apps, and what each way must refuse.
+
+mod support;
+
+#[path = "support/phones.rs"]
+mod phones;
+
+use std::path::Path;
+
+use passage_gateway::position::Fate;
+use passage_protocol::{Denied, DenyList, Signal, Topic, Zone};
+use phones::{Phone, Position, Publisher, START, location};
+use serde_json::{Value, json};
+use support::{FakeHub, Mosquitto, eventually, hub_key};
+
+fn on_disk(dir: &Path, secret: &[u8]) -> bool {
+    let files = std::fs::read_dir(dir).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap());
+    files.into_iter().any(|bytes| bytes.windows(secret.len()).any(|w| w == secret))
+}
+
+/// Waits until a report over the broker has met its fate.
+async fn met(gateway: &Position, fate: Fate, times: u64) {
+    eventually(&format!("{} reports are {}", times, fate.as_str()), || gateway.count(fate) >= times).await;
+    assert_eq!(gateway.count(fate), times, "{}", fate.as_str());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn encrypted_positions_over_the_broker_become_a_stay_and_leave_no_coordinate() {
+    let broker = Mosquitto::start();
+    let hub = FakeHub::start(broker.port).await;
+    let gateway = Position::alone(&broker).await;
+    let (lat, lon) = phones::store();
+    let (phone, publisher) = (Phone::new("phone-of-camille"), Publisher::start(broker.port));
+    ready(&gateway, &publisher).await;
+    for (n, second) in [0i64, 60, 120, 180].into_iter().enumerate() {
+        gateway.clock.set(passage_protocol::Millis(START.0 + second * 1_000));
+        assert!(gateway.handle.advance().await);
+        publisher.publish("owntracks/phone-of-camille/s5", true, phone.seal(&location(lat, lon, second))).await;
+        met(&gateway, Fate::Fix, n as u64 + 1).await;
+    }
+    assert!(gateway.handle.advance().await);
+    eventually("the position has entered", || hub.count() > 0).await;
+    assert!(hub.received.lock().unwrap().events.values().all(|e| e.signal == Signal::Position));
+    let secrets = [format!("{lat:.4}").into_bytes(), lat.to_be_bytes().to_vec(), lat.to_le_bytes().to_vec(), format!("{lon:.4}").into_bytes()];
+    let is_clean = |dir: &Path| secrets.iter().all(|s| !on_disk(dir, s));
+    assert!(is_clean(gateway.dir.path()), "a coordinate is in the files");
+    assert!(on_disk(gateway.dir.path(), b"phone-of-camille"), "the search finds nothing at all");
+    let dir = gateway.close().await;
+    assert!(is_clean(dir.path()), "a coordinate is in the files after the stop");
+}
+
+/// The subscriptions stand once something that is published is counted.
+async fn ready(gateway: &Position, publisher: &Publisher) {
+    for n in 0..200 {
+        publisher.publish("owntracks/nobody/s5/waypoints", false, b"{".to_vec()).await;
+        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+        if gateway.count(Fate::Poison) > 0 {
+            let sent = n + 1;
+            eventually("all knocks are heard", || gateway.count(Fate::Poison) > 0).await;
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            assert!(gateway.count(Fate::Poison) <= sent);
+            return;
+        }
+    }
+    panic!("the gateway does not listen on the broker");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_plain_or_retained_or_from_another_phone_is_refused_and_counted() {
+    let broker = Mosquitto::start();
+    let (camille, bruno) = (Phone::new("phone-of-camille"), Phone::new("phone-of-bruno"));
+    let publisher = Publisher::start(broker.port);
+    let (lat, lon) = (48.8577, 2.3606);
+    // Published before the gateway listens: the broker's copy is an old report.
+    publisher.publish("owntracks/phone-of-camille/s5", true, camille.seal(&location(lat, lon, 0))).await;
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    let gateway = Position::alone(&broker).await;
+    ready(&gateway, &publisher).await;
+    met(&gateway, Fate::Retained, 1).await;
+    let send = async |topic: &str, payload: Vec<u8>| publisher.publish(topic, false, payload).await;
+    send("owntracks/phone-of-camille/s5", location(lat, lon, 0).to_string().into_bytes()).await;
+    met(&gateway, Fate::Plain, 1).await;
+    send("owntracks/phone-of-camille/s5", bruno.seal(&location(lat, lon, 0))).await;
+    met(&gateway, Fate::Locked, 1).await;
+    send("owntracks/phone-of-camille/s5", Vec::new()).await;
+    met(&gateway, Fate::Ignored, 1).await;
+    send("owntracks/phone-of-camille/s5/event", camille.seal(&json!({"_type": "lwt", "tst": 1}))).await;
+    met(&gateway, Fate::Ignored, 2).await;
+    send("owntracks/Phone-of-Camille/S5", camille.seal(&location(lat + 3.0, lon, 0))).await;
+    met(&gateway, Fate::Far, 1).await;
+    assert_eq!(gateway.count(Fate::Fix) + gateway.count(Fate::App), 0);
+    gateway.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_denied_is_shut_out_over_http_and_over_the_broker_and_after_a_restart() {
+    let broker = Mosquitto::start();
+    let gateway = Position::alone(&broker).await;
+    let (lat, lon) = phones::store();
+    let (camille, bruno) = (Phone::new("phone-of-camille"), Phone::new("phone-of-bruno"));
+    let publisher = Publisher::start(broker.port);
+    ready(&gateway, &publisher).await;
+    assert_eq!(camille.post(&gateway.url(), &location(lat, lon, 0)).await.0, 200);
+
+    let denied = [Denied { installation: camille.id.clone(), until: None }];
+    let id = "gw-position".parse().unwrap();
+    let forged = DenyList::parts(&id, 9, &[Denied { installation: bruno.id.clone(), until: None }], &passage_protocol::sign::Signing::from_bytes(&[66; 32]));
+    let topic = Topic::SiteDeny(id.clone(), 0).to_string();
+    publisher.publish(&topic, true, forged[0].to_vec()).await;
+    publisher.publish(&topic, true, DenyList::parts(&id, 2, &denied, &hub_key())[0].to_vec()).await;
+    let mut status = 200;
+    for second in 1..400 {
+        status = camille.post(&gateway.url(), &location(lat, lon, second)).await.0;
+        if status == 401 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+    assert_eq!(status, 401, "the deny list is not in force after 10 s");
+    assert_eq!(bruno.post(&gateway.url(), &location(lat, lon, 0)).await.0, 200);
+    let before = gateway.count(Fate::Denied);
+    publisher.publish("owntracks/phone-of-camille/s5", false, camille.seal(&location(lat, lon, 500))).await;
+    met(&gateway, Fate::Denied, before + 1).await;
+    // A list that is older than the one in force takes nothing back, nor does a broker that has forgotten it.
+    publisher.publish(&topic, true, DenyList::parts(&id, 1, &[], &hub_key())[0].to_vec()).await;
+    publisher.publish(&topic, true, Vec::new()).await;
+    let dir = gateway.close().await;
+    let gateway = Position::start(phones::config(&broker, "gw-position", dir.path()), dir).await;
+    assert_eq!(camille.post(&gateway.url(), &location(lat, lon, 600)).await.0, 401);
+    assert_eq!(bruno.post(&gateway.url(), &location(lat, lon, 600)).await.0, 200);
+    gateway.close().await;
+}
+
+/// What the notice of each sample asks for, as far as a receiver shows it: its fate when it is sent by a member near a store, at the time at which it
+/// was made. A sample that is not named here must be answered like the rest and end in some fate.
+fn asked_for(id: &str) -> Option<Fate> {
+    Some(match id {
+        "android-location-mqtt"
+        | "android-location-extended-pretty"
+        | "android-location-http"
+        | "ios-location-http"
+        | "ios-location-beacon-trigger" => Fate::Far,
+        "ping-same-fix" => Fate::Ignored,
+        "transition-circular" | "transition-android-location-trigger" | "transition-beacon" => Fate::UnknownRegion,
+        "no-type" | "zero-tst" => Fate::Poison,
+        _ => return None,
+    })
+}
+
+/// Plays a file of samples, ours or another of the same shape: `PASSAGE_OWNTRACKS_SAMPLES=FILE`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_sample_of_the_apps_gets_the_answer_that_empties_their_queue() {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/owntracks.json");
+    let file = std::env::var_os("PASSAGE_OWNTRACKS_SAMPLES").map_or(own, Into::into);
+    let samples: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let broker = Mosquitto::start();
+    let gateway = Position::alone(&broker).await;
+    let publisher = Publisher::start(broker.port);
+    ready(&gateway, &publisher).await;
+    let list = |key: &str| samples[key].as_array().cloned().unwrap_or_default();
+    for sample in list("samples").iter().chain(&list("hostile")) {
+        let id = sample["id"].as_str().unwrap();
+        if sample["direction"].as_str().is_some_and(|d| d != "app->server") {
+            continue;
+        }
+        let payload = &sample["payload"];
+        let number = |v: &Value| v.as_i64().or_else(|| v.as_str()?.parse().ok());
+        let sent = number(&payload["created_at"]).or_else(|| number(&payload["tst"])).filter(|s| *s > 0).unwrap_or(START.secs());
+        let now = passage_protocol::Millis::from_secs(sent);
+        gateway.clock.set(now);
+        let phone = Phone::until(&format!("phone-of-{}", id.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-").chars().take(28).collect::<String>()), passage_protocol::Millis(now.0 + 3_600_000));
+        let counts = || Fate::ALL.iter().map(|f| gateway.count(*f)).collect::<Vec<_>>();
+        let fate_since = |before: &[u64]| {
+            let after = counts();
+            let changed: Vec<Fate> = Fate::ALL.iter().copied().enumerate().filter(|(i, _)| after[*i] > before[*i]).map(|(_, f)| f).collect();
+            changed
+        };
+        // Over HTTP, plain.
+        let before = counts();
+        let answer = phone.post(&gateway.url(), payload).await;
+        assert_eq!(answer, (200, "[]".to_owned()), "{id}");
+        let fates = fate_since(&before);
+        assert_eq!(fates.len(), 1, "{id}: {fates:?}");
+        if let Some(want) = asked_for(id) {
+            assert_eq!(fates, [want], "{id}");
+        }
+        // Over the broker: plain is refused, encrypted meets the same fate as over HTTP, a retained copy none at all.
+        let suffix = if payload["_type"] == "transition" { "/event" } else { "" };
+        let topic = format!("owntracks/{}/s5{suffix}", phone.id);
+        let over = async |bytes: Vec<u8>| {
+            let before = counts();
+            publisher.publish(&topic, false, bytes).await;
+            eventually(id, || !fate_since(&before).is_empty()).await;
+            fate_since(&before)
+        };
+        let refused = over(payload.to_string().into_bytes()).await;
+        assert!(refused == [Fate::Plain] || refused == [Fate::Poison], "{id}: {refused:?}");
+        let sealed = over(phone.seal(payload)).await;
+        assert!(sealed == fates || sealed == [Fate::Duplicate], "{id}: {sealed:?} instead of {fates:?}");
+    }
+    gateway.close().await;
+}
+
+/// A minute in the shop, as the phone itself tells it: by a region that we gave it, and by name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transition_of_our_own_region_is_an_event_of_the_app() {
+    let broker = Mosquitto::start();
+    let hub = FakeHub::start(broker.port).await;
+    let gateway = Position::alone(&broker).await;
+    let phone = Phone::new("phone-of-camille");
+    let config = phones::config(&broker, "gw-position", gateway.dir.path());
+    let fence = config.site.geofences.keys().next().unwrap().clone();
+    let word = |event: &str, second: i64| {
+        json!({"_type": "transition", "event": event, "desc": fence.as_str(), "t": "c", "acc": 20, "lat": 1.0, "lon": 2.0, "tst": START.secs() + second})
+    };
+    assert_eq!(phone.post(&gateway.url(), &word("enter", 0)).await, (200, "[]".to_owned()));
+    assert_eq!(phone.post(&gateway.url(), &word("enter", 0)).await, (200, "[]".to_owned()), "sent again");
+    gateway.clock.set(passage_protocol::Millis(START.0 + 60_000));
+    assert_eq!(phone.post(&gateway.url(), &word("leave", 60)).await, (200, "[]".to_owned()));
+    assert!(gateway.handle.advance().await);
+    eventually("enter and exit", || hub.count() >= 2).await;
+    let events: Vec<_> = hub.received.lock().unwrap().events.values().map(|e| (e.signal, e.phase, e.zone.clone())).collect();
+    let zone = Zone::Fence(fence.clone());
+    use passage_protocol::Phase::{Enter, Exit};
+    assert_eq!(events, [(Signal::App, Enter, zone.clone()), (Signal::App, Exit, zone)]);
+    gateway.close().await;
+}
