@@ -41,7 +41,8 @@ async fn encrypted_positions_over_the_broker_become_a_stay_and_leave_no_coordina
     assert!(gateway.handle.advance().await);
     eventually("the position has entered", || hub.count() > 0).await;
     assert!(hub.received.lock().unwrap().events.values().all(|e| e.signal == Signal::Position));
-    let secrets = [format!("{lat:.4}").into_bytes(), lat.to_be_bytes().to_vec(), lat.to_le_bytes().to_vec(), format!("{lon:.4}").into_bytes()];
+    let secrets =
+        [format!("{lat:.4}").into_bytes(), lat.to_be_bytes().to_vec(), lat.to_le_bytes().to_vec(), format!("{lon:.4}").into_bytes()];
     let is_clean = |dir: &Path| secrets.iter().all(|s| !on_disk(dir, s));
     assert!(is_clean(gateway.dir.path()), "a coordinate is in the files");
     assert!(on_disk(gateway.dir.path(), b"phone-of-camille"), "the search finds nothing at all");
@@ -104,7 +105,12 @@ async fn who_is_denied_is_shut_out_over_http_and_over_the_broker_and_after_a_res
 
     let denied = [Denied { installation: camille.id.clone(), until: None }];
     let id = "gw-position".parse().unwrap();
-    let forged = DenyList::parts(&id, 9, &[Denied { installation: bruno.id.clone(), until: None }], &passage_protocol::sign::Signing::from_bytes(&[66; 32]));
+    let forged = DenyList::parts(
+        &id,
+        9,
+        &[Denied { installation: bruno.id.clone(), until: None }],
+        &passage_protocol::sign::Signing::from_bytes(&[66; 32]),
+    );
     let topic = Topic::SiteDeny(id.clone(), 0).to_string();
     publisher.publish(&topic, true, forged[0].to_vec()).await;
     publisher.publish(&topic, true, DenyList::parts(&id, 2, &denied, &hub_key())[0].to_vec()).await;
@@ -168,11 +174,18 @@ async fn every_sample_of_the_apps_gets_the_answer_that_empties_their_queue() {
         let sent = number(&payload["created_at"]).or_else(|| number(&payload["tst"])).filter(|s| *s > 0).unwrap_or(START.secs());
         let now = passage_protocol::Millis::from_secs(sent);
         gateway.clock.set(now);
-        let phone = Phone::until(&format!("phone-of-{}", id.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-").chars().take(28).collect::<String>()), passage_protocol::Millis(now.0 + 3_600_000));
+        let phone = Phone::until(
+            &format!(
+                "phone-of-{}",
+                id.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-").chars().take(28).collect::<String>()
+            ),
+            passage_protocol::Millis(now.0 + 3_600_000),
+        );
         let counts = || Fate::ALL.iter().map(|f| gateway.count(*f)).collect::<Vec<_>>();
         let fate_since = |before: &[u64]| {
             let after = counts();
-            let changed: Vec<Fate> = Fate::ALL.iter().copied().enumerate().filter(|(i, _)| after[*i] > before[*i]).map(|(_, f)| f).collect();
+            let changed: Vec<Fate> =
+                Fate::ALL.iter().copied().enumerate().filter(|(i, _)| after[*i] > before[*i]).map(|(_, f)| f).collect();
             changed
         };
         // Over HTTP, plain.
@@ -210,9 +223,7 @@ async fn a_transition_of_our_own_region_is_an_event_of_the_app() {
     let phone = Phone::new("phone-of-camille");
     let config = phones::config(&broker, "gw-position", gateway.dir.path());
     let fence = config.site.geofences.keys().next().unwrap().clone();
-    let word = |event: &str, second: i64| {
-        json!({"_type": "transition", "event": event, "desc": fence.as_str(), "t": "c", "acc": 20, "lat": 1.0, "lon": 2.0, "tst": START.secs() + second})
-    };
+    let word = |event: &str, second: i64| json!({"_type": "transition", "event": event, "desc": fence.as_str(), "t": "c", "acc": 20, "lat": 1.0, "lon": 2.0, "tst": START.secs() + second});
     assert_eq!(phone.post(&gateway.url(), &word("enter", 0)).await, (200, "[]".to_owned()));
     assert_eq!(phone.post(&gateway.url(), &word("enter", 0)).await, (200, "[]".to_owned()), "sent again");
     gateway.clock.set(passage_protocol::Millis(START.0 + 60_000));

@@ -81,5 +81,10 @@ fn member(f: Field<'_>) -> Option<(GatewayId, String)> {
     if good {
         return Some((id, text.to_owned()));
     }
-    f.refuse(mistake("P017", format!("`{id}` has no address"), "no host with a port", "write \"HOST:PORT\", as the other gateways reach it"))
+    f.refuse(mistake(
+        "P017",
+        format!("`{id}` has no address"),
+        "no host with a port",
+        "write \"HOST:PORT\", as the other gateways reach it",
+    ))
 }

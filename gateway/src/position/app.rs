@@ -163,7 +163,9 @@ mod tests {
         let want = ShopBeacon { uuid: *b"\xf7\x82\x6d\xa6\x4f\xa2\x4e\x98\x80\x24\xbc\x5b\x71\xe0\x89\x3e", major: 1, minor: 700 };
         assert_eq!(region("-Shop:F7826DA6-4FA2-4E98-8024-BC5B71E0893E:1:700"), Some(want));
         assert_eq!(region("My:Shop:f7826da64fa24e988024bc5b71e0893e:1:700"), Some(want));
-        for name in ["", "Main@WestWing", "a:b:c", "Shop:F7826DA6-4FA2-4E98-8024-BC5B71E0893E:1:70000", "F7826DA6-4FA2-4E98-8024-BC5B71E0893E"] {
+        for name in
+            ["", "Main@WestWing", "a:b:c", "Shop:F7826DA6-4FA2-4E98-8024-BC5B71E0893E:1:70000", "F7826DA6-4FA2-4E98-8024-BC5B71E0893E"]
+        {
             assert_eq!(region(name), None, "{name}");
         }
     }

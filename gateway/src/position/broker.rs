@@ -167,7 +167,9 @@ mod tests {
         let name = |topic| user("owntracks", topic).map(String::from);
         assert_eq!(name("owntracks/Jane/s5").as_deref(), Some("jane"));
         assert_eq!(name("owntracks/i-01/22A67880/event").as_deref(), Some("i-01"));
-        for topic in ["owntracks/jane", "owntracks/jane/s5/cmd", "owntracks/jane/s5/event/x", "other/jane/s5", "owntracks//s5", "owntracks/jane/"] {
+        for topic in
+            ["owntracks/jane", "owntracks/jane/s5/cmd", "owntracks/jane/s5/event/x", "other/jane/s5", "owntracks//s5", "owntracks/jane/"]
+        {
             assert_eq!(name(topic), None, "{topic}");
         }
     }

@@ -20,8 +20,7 @@ use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Fate,
-    app,
+    Fate, app,
     desk::{Answer, Desk, Turn},
     door::Door,
     forward::{Forward, PASSED_ON},

@@ -117,8 +117,7 @@ impl Bench {
             counters: Arc::clone(&counters),
         };
         let pinned = Pinned::from_base64([hub_key().public().as_str()]).unwrap();
-        let server =
-            Server { listen: "127.0.0.1:0".parse().unwrap(), pinned, clock: clock.clone(), desk: Arc::new(Desk::new(parts)) };
+        let server = Server { listen: "127.0.0.1:0".parse().unwrap(), pinned, clock: clock.clone(), desk: Arc::new(Desk::new(parts)) };
         let bound = server.bind().await.unwrap();
         let base = format!("http://{}", bound.local_addr());
         tokio::spawn(bound.run(stop.clone()));

@@ -4,7 +4,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{GatewayId, InstallationId, MAX_PAYLOAD, Millis, VERSION, WireError, check_version, sign::{Pinned, SignatureError, Signing}};
+use crate::{
+    GatewayId, InstallationId, MAX_PAYLOAD, Millis, VERSION, WireError, check_version,
+    sign::{Pinned, SignatureError, Signing},
+};
 
 const DOMAIN: &str = "passage/v1/deny";
 /// Most entries in one part: 90 bytes each at the longest, within [`MAX_PAYLOAD`].

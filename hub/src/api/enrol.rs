@@ -132,8 +132,7 @@ pub(super) async fn enrol(
     let Refreshed { position_token, token_expires, server_time } = api.token(&id, now);
     let rid_key = STANDARD.encode(chain.key);
     let owntracks_key = api.config.borrow().position_secret.as_ref().map(|secret| secret.owntracks_key(&id));
-    let enrolled =
-        Enrolled { installation: id, rid_key, key_day: chain.day, position_token, token_expires, owntracks_key, server_time };
+    let enrolled = Enrolled { installation: id, rid_key, key_day: chain.day, position_token, token_expires, owntracks_key, server_time };
     Ok((StatusCode::CREATED, Json(enrolled)))
 }
 

@@ -101,7 +101,8 @@ async fn the_shops_beacon_is_the_apps_word_and_a_strangers_is_nothing() {
     let left = json!({"_type": "transition", "t": "b", "event": "leave", "desc": desc, "tst": NOW.secs(), "lat": 0, "lon": 0, "acc": 0});
     bench.post("/pub", left.to_string()).await;
     let got = got.lock().unwrap();
-    let phases: Vec<_> = got.iter().map(|i| if let Input::App(e, _) = i { (e.phase, e.zone.clone()) } else { panic!("no event") }).collect();
+    let phases: Vec<_> =
+        got.iter().map(|i| if let Input::App(e, _) = i { (e.phase, e.zone.clone()) } else { panic!("no event") }).collect();
     assert_eq!(phases, [(Phase::Enter, Zone::In), (Phase::Exit, Zone::In)]);
     assert_eq!(bench.counters.get(Fate::UnknownRegion), 1);
 }
