@@ -16,6 +16,7 @@ mod decider;
 mod listener;
 mod positioning;
 mod sources;
+mod waking;
 
 use std::{
     net::SocketAddr,
@@ -144,6 +145,8 @@ impl Gateway {
             started: Instant::now(),
         };
 
+        let waking = waking::start(&config, &health, &stop);
+
         let (after_decider, give_up) = (CancellationToken::new(), CancellationToken::new());
         let writer = tokio::spawn(writer.run(give_up.clone()));
         let uplink = tokio::spawn(uplink.run(after_decider.clone()));
@@ -157,6 +160,9 @@ impl Gateway {
                 let _ = decider.await;
                 for source in sources {
                     let _ = source.await;
+                }
+                if let Some(waking) = waking {
+                    let _ = waking.await;
                 }
                 after_decider.cancel();
                 let _ = uplink.await;

@@ -18,10 +18,20 @@ const MISSES_IN: Duration = Duration::from_secs(3600);
 #[derive(Default)]
 pub(super) struct People(HashMap<InstallationId, Person>);
 
+/// Where somebody was proven to be.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) store: StoreId,
+    /// When the beacon was heard there.
+    pub(super) at: Millis,
+    /// In the shop, not in front of it.
+    pub(super) inside: bool,
+}
+
 #[derive(Default)]
 struct Person {
-    /// The last shop, and when its beacon was heard there.
-    shop: Option<(StoreId, Millis)>,
+    /// The last shop.
+    place: Option<Place>,
     /// When the current hour of misses began, and how many there were.
     misses: Option<(Millis, u32)>,
 }
@@ -33,16 +43,16 @@ impl std::fmt::Debug for People {
 }
 
 impl People {
-    /// The last proven shop, and when.
-    pub(super) fn last(&self, who: &InstallationId) -> Option<(StoreId, Millis)> {
-        self.0.get(who)?.shop.clone()
+    /// Where it was last proven to be.
+    pub(super) fn last(&self, who: &InstallationId) -> Option<Place> {
+        self.0.get(who)?.place.clone()
     }
 
-    /// The installation was proven to be in a shop. A word that comes late does not take it back to where it was before.
-    pub(super) fn is_in(&mut self, who: &InstallationId, store: &StoreId, at: Millis, now: Millis) {
+    /// The installation was proven to be somewhere. A word that comes late does not take it back to where it was before.
+    pub(super) fn is_at(&mut self, who: &InstallationId, place: Place, now: Millis) {
         let Some(person) = self.person(who, now) else { return };
-        if person.shop.as_ref().is_none_or(|(_, then)| *then <= at) {
-            person.shop = Some((store.clone(), at));
+        if person.place.as_ref().is_none_or(|last| last.at <= place.at) {
+            person.place = Some(place);
         }
     }
 
@@ -74,7 +84,7 @@ impl People {
 
 impl Person {
     fn last(&self) -> Option<Millis> {
-        self.shop.as_ref().map(|(_, at)| *at).max(self.misses.map(|(since, _)| since))
+        self.place.as_ref().map(|place| place.at).max(self.misses.map(|(since, _)| since))
     }
 }
 

@@ -1,8 +1,8 @@
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::LazyLock, time::Duration};
 
 use passage_config::{Site, WakeCheck, load_site};
 use passage_protocol::{
-    InstallationId, Millis, StoreId, WakeId, WakeMaster,
+    InstallationId, Millis, StoreId, WakeId, WakeMaster, Zone,
     rid::{WINDOW_SECS, window_at},
 };
 use proptest::prelude::*;
@@ -13,8 +13,11 @@ const MASTER: WakeMaster = WakeMaster::from_bytes([7; 32]);
 /// Friday 2026-11-20, 10:40 in Paris.
 const NOON: Millis = Millis(1_795_167_600_000);
 
-fn site() -> Site {
-    load_site(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/demo")).unwrap()
+/// Read once: the properties ask many times.
+static SITE: LazyLock<Site> = LazyLock::new(|| load_site(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/demo")).unwrap());
+
+fn site() -> &'static Site {
+    &SITE
 }
 
 fn uuid() -> [u8; 16] {
@@ -34,11 +37,20 @@ fn said(store: &str, at: Millis) -> WakeId {
 }
 
 fn woken(store: &str, at: Millis) -> Woken {
-    Woken { uuid: uuid(), id: Some(said(store, at)) }
+    Woken { uuid: uuid(), id: Some(said(store, at)), rssi: None }
+}
+
+/// The shop of an arrival that was heard at `at`.
+fn enter(wakes: &mut Wakes, who: &InstallationId, woken: &Woken, at: Millis, now: Millis) -> Result<StoreId, Refusal> {
+    wakes.enter(who, woken, &[at], now).map(|proven| proven.store)
+}
+
+fn exit(wakes: &mut Wakes, who: &InstallationId, woken: &Woken, at: Millis) -> Result<StoreId, Refusal> {
+    wakes.exit(who, woken, &[at]).map(|proven| proven.store)
 }
 
 fn wakes() -> Wakes {
-    Wakes::new(&site(), &WakeCheck::Master(MASTER))
+    Wakes::new(site(), &WakeCheck::Master(MASTER), -83)
 }
 
 const fn minutes(n: u64) -> Duration {
@@ -49,7 +61,7 @@ const fn minutes(n: u64) -> Duration {
 fn what_the_shop_says_now_is_proven_and_names_the_shop() {
     let mut wakes = wakes();
     for name in ["lyon-bellecour", "paris-marais", "lille-grand-place"] {
-        assert_eq!(wakes.enter(&who(name), &woken(name, NOON), NOON, NOON), Ok(store(name)));
+        assert_eq!(enter(&mut wakes, &who(name), &woken(name, NOON), NOON, NOON), Ok(store(name)));
     }
 }
 
@@ -57,13 +69,13 @@ fn what_the_shop_says_now_is_proven_and_names_the_shop() {
 fn a_copy_at_home_an_hour_later_proves_nothing() {
     let copy = woken("lyon-bellecour", NOON);
     let later = NOON + minutes(60);
-    assert_eq!(wakes().enter(&who("phone-of-lina"), &copy, later, later), Err(Refusal::Unproven));
+    assert_eq!(enter(&mut wakes(), &who("phone-of-lina"), &copy, later, later), Err(Refusal::Unproven));
 }
 
 #[test]
 fn a_report_that_was_held_up_is_judged_by_the_time_at_which_it_was_heard() {
     let copy = woken("lyon-bellecour", NOON);
-    assert_eq!(wakes().enter(&who("phone-of-lina"), &copy, NOON, NOON + minutes(600)), Ok(store("lyon-bellecour")));
+    assert_eq!(enter(&mut wakes(), &who("phone-of-lina"), &copy, NOON, NOON + minutes(600)), Ok(store("lyon-bellecour")));
 }
 
 #[test]
@@ -72,7 +84,7 @@ fn two_distant_shops_at_once_are_refused_until_she_can_have_travelled() {
     let lina = who("phone-of-lina");
     let mut come = |name: &str, after: Duration| {
         let at = NOON + after;
-        wakes.enter(&lina, &woken(name, at), at, at)
+        enter(&mut wakes, &lina, &woken(name, at), at, at)
     };
     assert_eq!(come("lyon-bellecour", minutes(0)), Ok(store("lyon-bellecour")));
     assert_eq!(come("paris-marais", minutes(1)), Err(Refusal::TwoPlaces), "390 km in a minute");
@@ -84,26 +96,26 @@ fn two_distant_shops_at_once_are_refused_until_she_can_have_travelled() {
 fn another_installation_may_hear_the_same_beacon_in_the_same_window() {
     let mut wakes = wakes();
     for name in ["phone-of-lina", "phone-of-karim"] {
-        assert_eq!(wakes.enter(&who(name), &woken("lyon-bellecour", NOON), NOON, NOON), Ok(store("lyon-bellecour")));
+        assert_eq!(enter(&mut wakes, &who(name), &woken("lyon-bellecour", NOON), NOON, NOON), Ok(store("lyon-bellecour")));
     }
 }
 
 #[test]
 fn a_departure_needs_no_id_when_she_was_proven_to_be_there() {
     let mut wakes = wakes();
-    let region = Woken { uuid: uuid(), id: None };
+    let region = Woken { uuid: uuid(), id: None, rssi: None };
     let lina = who("phone-of-lina");
-    assert_eq!(wakes.exit(&lina, &region, NOON), Err(Refusal::Unproven));
-    wakes.enter(&lina, &woken("lyon-bellecour", NOON), NOON, NOON).unwrap();
-    assert_eq!(wakes.exit(&lina, &region, NOON + minutes(90)), Ok(store("lyon-bellecour")));
-    assert_eq!(wakes.exit(&lina, &Woken { uuid: [0; 16], id: None }, NOON + minutes(90)), Err(Refusal::Unproven));
-    assert_eq!(wakes.exit(&who("phone-of-karim"), &woken("lyon-bellecour", NOON), NOON), Ok(store("lyon-bellecour")));
+    assert_eq!(exit(&mut wakes, &lina, &region, NOON), Err(Refusal::Unproven));
+    enter(&mut wakes, &lina, &woken("lyon-bellecour", NOON), NOON, NOON).unwrap();
+    assert_eq!(exit(&mut wakes, &lina, &region, NOON + minutes(90)), Ok(store("lyon-bellecour")));
+    assert_eq!(exit(&mut wakes, &lina, &Woken { uuid: [0; 16], id: None, rssi: None }, NOON + minutes(90)), Err(Refusal::Unproven));
+    assert_eq!(exit(&mut wakes, &who("phone-of-karim"), &woken("lyon-bellecour", NOON), NOON), Ok(store("lyon-bellecour")));
 }
 
 #[test]
 fn an_arrival_without_an_id_proves_nothing() {
-    let region = Woken { uuid: uuid(), id: None };
-    assert_eq!(wakes().enter(&who("phone-of-lina"), &region, NOON, NOON), Err(Refusal::Unproven));
+    let region = Woken { uuid: uuid(), id: None, rssi: None };
+    assert_eq!(enter(&mut wakes(), &who("phone-of-lina"), &region, NOON, NOON), Err(Refusal::Unproven));
 }
 
 #[test]
@@ -111,21 +123,21 @@ fn who_tries_ids_out_is_no_longer_listened_to_for_an_hour() {
     let mut wakes = wakes();
     let cheat = who("phone-of-a-cheat");
     for n in 0..10 {
-        let guess = Woken { uuid: uuid(), id: Some(WakeId::new(1, n)) };
+        let guess = Woken { uuid: uuid(), id: Some(WakeId::new(1, n)), rssi: None };
         // Another time with each guess does not help: what counts is when it arrives.
         let at = NOON - minutes(60 * u64::from(n));
-        assert_eq!(wakes.enter(&cheat, &guess, at, NOON), Err(Refusal::Unproven));
+        assert_eq!(enter(&mut wakes, &cheat, &guess, at, NOON), Err(Refusal::Unproven));
     }
-    assert_eq!(wakes.enter(&cheat, &woken("lyon-bellecour", NOON), NOON, NOON), Err(Refusal::Guessing));
+    assert_eq!(enter(&mut wakes, &cheat, &woken("lyon-bellecour", NOON), NOON, NOON), Err(Refusal::Guessing));
     let later = NOON + minutes(60);
-    assert_eq!(wakes.enter(&cheat, &woken("lyon-bellecour", later), later, later), Ok(store("lyon-bellecour")));
+    assert_eq!(enter(&mut wakes, &cheat, &woken("lyon-bellecour", later), later, later), Ok(store("lyon-bellecour")));
 }
 
 #[test]
 fn who_holds_some_keys_knows_those_shops_only() {
     let lyon = store("lyon-bellecour");
     let check = WakeCheck::Keys(BTreeMap::from([(lyon.clone(), MASTER.store_key(&lyon))]));
-    let mut verifier = Verifier::new(&site(), &check);
+    let mut verifier = Verifier::new(site(), &check);
     assert_eq!(verifier.verify(&woken("lyon-bellecour", NOON), NOON), Verdict::Store(lyon));
     assert_eq!(verifier.verify(&woken("paris-marais", NOON), NOON), Verdict::Nobody);
 }
@@ -134,7 +146,7 @@ fn who_holds_some_keys_knows_those_shops_only() {
 fn two_shops_that_say_the_same_are_told_apart_by_nobody() {
     let same = MASTER.store_key(&store("lyon-bellecour"));
     let keys = ["lyon-bellecour", "paris-marais"].map(|name| (store(name), same.clone()));
-    let mut verifier = Verifier::new(&site(), &WakeCheck::Keys(keys.into()));
+    let mut verifier = Verifier::new(site(), &WakeCheck::Keys(keys.into()));
     assert_eq!(verifier.verify(&woken("lyon-bellecour", NOON), NOON), Verdict::Several);
 }
 
@@ -147,6 +159,29 @@ fn retries_slow_down_and_are_quick_again_after_a_success() {
     assert_eq!(schedule.fault(), Duration::from_secs(1));
 }
 
+#[test]
+fn a_beacon_that_is_heard_weakly_is_heard_in_front_of_the_shop_unless_she_was_inside() {
+    let mut wakes = wakes();
+    let lina = who("phone-of-lina");
+    let mut zone = |rssi: i16, after: Duration| {
+        let at = NOON + after;
+        let heard = Woken { rssi: Some(rssi), ..woken("lyon-bellecour", at) };
+        wakes.enter(&lina, &heard, &[at], at).unwrap().zone
+    };
+    assert_eq!(zone(-90, minutes(0)), Zone::Front);
+    assert_eq!(zone(-83, minutes(1)), Zone::In);
+    assert_eq!(zone(-95, minutes(5)), Zone::In, "her phone is in the bag now");
+    assert_eq!(zone(-95, minutes(60)), Zone::Front, "another time");
+    assert_eq!(wakes.exit(&lina, &woken("lyon-bellecour", NOON), &[NOON]).unwrap().zone, Zone::Front);
+}
+
+#[test]
+fn of_two_times_the_one_that_can_be_proven_counts() {
+    let (heard, now) = (woken("lyon-bellecour", NOON), NOON + minutes(120));
+    let proven = wakes().enter(&who("phone-of-lina"), &heard, &[now, NOON], now).unwrap();
+    assert_eq!((proven.store, proven.at), (store("lyon-bellecour"), NOON));
+}
+
 proptest! {
     /// Whatever the jitter and the clocks: what is on the air now is proven now, and half an hour after its first second it is worth nothing.
     #[test]
@@ -154,9 +189,9 @@ proptest! {
         at in 1_000_000_000_i64..3_000_000_000, jitter in 0_u64..2_000, skew in -600_i64..=600, age in 1800_i64..200_000,
     ) {
         let now = Millis::from_secs(at);
-        let mut verifier = Verifier::new(&site(), &WakeCheck::Master(MASTER));
+        let mut verifier = Verifier::new(site(), &WakeCheck::Master(MASTER));
         let turn = Schedule::new(Duration::from_secs(jitter)).turn(now);
-        let heard = Woken { uuid: uuid(), id: Some(MASTER.store_key(&store("lyon-bellecour")).id(turn.window)) };
+        let heard = Woken { uuid: uuid(), id: Some(MASTER.store_key(&store("lyon-bellecour")).id(turn.window)), rssi: None };
         prop_assert_eq!(verifier.verify(&heard, now), Verdict::Store(store("lyon-bellecour")));
         prop_assert_eq!(verifier.verify(&heard, Millis::from_secs(turn.window * WINDOW_SECS + age)), Verdict::Nobody);
         prop_assert_eq!(verifier.verify(&heard, Millis::from_secs(turn.window * WINDOW_SECS + skew)), Verdict::Store(store("lyon-bellecour")));
@@ -176,7 +211,7 @@ proptest! {
     /// However the times of late reports are spread, memory is bounded and no answer changes.
     #[test]
     fn late_reports_in_any_order_get_the_same_answers(hours in proptest::collection::vec(0_u64..2_000, 1..400)) {
-        let mut verifier = Verifier::new(&site(), &WakeCheck::Master(MASTER));
+        let mut verifier = Verifier::new(site(), &WakeCheck::Master(MASTER));
         for h in hours {
             let at = NOON - Duration::from_secs(3600 * h);
             prop_assert_eq!(verifier.verify(&woken("paris-marais", at), at), Verdict::Store(store("paris-marais")));

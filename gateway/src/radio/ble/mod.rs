@@ -16,6 +16,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{Advert, Heard, RadioError, Source};
 
+pub mod advertise;
 pub mod merge;
 mod scan;
 mod session;
