@@ -33,17 +33,21 @@ fn entities(f: Field<'_>) -> Option<BTreeMap<String, String>> {
 fn namespace(f: Field<'_>) -> Option<Namespace> {
     let r = f.table()?;
     let service_uuid = r.need("service_uuid", "service_uuid = \"xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx\"", |f| uuid(&f));
-    let ibeacon = r.need("ibeacon", "ibeacon = \"22 hex digits\"", |f| {
-        let text = f.text()?;
-        match hex_bytes(text) {
-            Some(bytes) => Some(bytes),
-            None => {
-                f.refuse(mistake("P012", "`ibeacon` must be 11 bytes", "not 22 hex digits", "write 22 hex digits, as given with the app"))
-            }
-        }
-    });
+    let ibeacon = r.need("ibeacon", "ibeacon = \"22 hex digits\"", |f| hex_of(&f, ", as given with the app"));
+    let uuid_prefix = r.may("uuid_prefix", uuid_prefix);
     r.done();
-    Some(Namespace { service_uuid: service_uuid?, ibeacon: ibeacon? })
+    Some(Namespace { service_uuid: service_uuid?, ibeacon: ibeacon?, uuid_prefix })
+}
+
+/// The first 6 bytes of a service UUID. Those of Bluetooth's own UUIDs would make half of all devices ours.
+fn uuid_prefix(f: Field<'_>) -> Option<[u8; 6]> {
+    let bytes: [u8; 6] = hex_of(&f, ", as given with the app")?;
+    if matches!(bytes, [0, 0, _, _, 0, 0]) {
+        let m =
+            mistake("P012", "`uuid_prefix` is how Bluetooth's own UUIDs begin", "every thermometer would be yours", "draw 6 random bytes");
+        return f.refuse(m);
+    }
+    Some(bytes)
 }
 
 fn uuid(f: &Field<'_>) -> Option<[u8; 16]> {
@@ -55,6 +59,19 @@ fn uuid(f: &Field<'_>) -> Option<[u8; 16]> {
         None => {
             let message = format!("`{}` is not a UUID", f.key);
             f.refuse(mistake("P012", message, "no UUID", "write it as \"8-4-4-4-12\" hex digits"))
+        }
+    }
+}
+
+/// `N` bytes as hex digits; `hint` ends the mend.
+fn hex_of<const N: usize>(f: &Field<'_>, hint: &str) -> Option<[u8; N]> {
+    let text = f.text()?;
+    match hex_bytes(text) {
+        Some(bytes) => Some(bytes),
+        None => {
+            let digits = 2 * N;
+            let (message, mend) = (format!("`{}` must be {N} bytes", f.key), format!("write {digits} hex digits{hint}"));
+            f.refuse(mistake("P012", message, format!("not {digits} hex digits"), mend))
         }
     }
 }
@@ -97,11 +114,40 @@ fn sender(f: Field<'_>) -> Option<Sender> {
     Some(Sender { name: name?, stop_number: stop_number? })
 }
 
+/// What a card or fob puts on the air.
+#[derive(Clone, Copy)]
+enum Kind {
+    IBeacon,
+    AltBeacon,
+    EddystoneUid,
+}
+
 fn beacon(f: Field<'_>) -> Option<StaticBeacon> {
     let r = f.table()?;
+    let kinds = [("ibeacon", Kind::IBeacon), ("altbeacon", Kind::AltBeacon), ("eddystone-uid", Kind::EddystoneUid)];
+    let kind = match r.find("kind") {
+        Some(f) => f.choice(&kinds),
+        None => Some(Kind::IBeacon),
+    };
+    // Without a kind nobody can say which other keys belong here.
+    let Some(kind) = kind else {
+        r.ignore(&["uuid", "major", "minor", "namespace", "instance"]);
+        r.done();
+        return None;
+    };
+    if matches!(kind, Kind::EddystoneUid) {
+        let namespace = r.need("namespace", "namespace = \"20 hex digits\"", |f| hex_of::<10>(&f, ", as the card's maker says"));
+        let instance = r.need("instance", "instance = \"12 hex digits\"", |f| hex_of::<6>(&f, ", as the card's maker says"));
+        r.done();
+        return Some(StaticBeacon::EddystoneUid { namespace: hex::encode(namespace?), instance: hex::encode(instance?) });
+    }
     let uuid = r.need("uuid", "uuid = \"..\", as printed on the card", |f| uuid(&f));
     let major = r.need("major", "major = 1", |f| f.whole(0, 65_535));
     let minor = r.need("minor", "minor = 1", |f| f.whole(0, 65_535));
     r.done();
-    Some(StaticBeacon::IBeacon { uuid: hex::encode(uuid?), major: major?, minor: minor? })
+    let (uuid, major, minor) = (hex::encode(uuid?), major?, minor?);
+    Some(match kind {
+        Kind::AltBeacon => StaticBeacon::AltBeacon { uuid, major, minor },
+        _ => StaticBeacon::IBeacon { uuid, major, minor },
+    })
 }

@@ -144,17 +144,22 @@ fn decode<'a, T>(
 fn distinct_namespaces(dir: &Path, brands: &BTreeMap<String, Brand>, out: &Collector) {
     let all: Vec<_> = brands.values().collect();
     for (i, b) in all.iter().enumerate() {
-        let same = |a: &&&Brand| {
-            a.namespace.service_uuid == b.namespace.service_uuid
-                || a.namespace.ibeacon == b.namespace.ibeacon
-                || (a.wake_uuid.is_some() && a.wake_uuid == b.wake_uuid)
-        };
+        let same = |a: &&&Brand| share_beacons(a, b);
         if let Some(a) = all[..i].iter().find(same) {
             let message = format!("the brands \"{}\" and \"{}\" have the same beacons", a.id, b.id);
-            let m = mistake("P062", message, "", "give each brand a service_uuid, an ibeacon and a wake_uuid of its own");
+            let m = mistake("P062", message, "", "give each brand a service_uuid, an ibeacon, a uuid_prefix and a wake_uuid of its own");
             out.whole(&dir.join("brands").join(format!("{}.toml", b.id)), m);
         }
     }
+}
+
+/// True if an advert could be of both.
+fn share_beacons(a: &Brand, b: &Brand) -> bool {
+    let (one, other) = (&a.namespace, &b.namespace);
+    one.service_uuid == other.service_uuid
+        || one.ibeacon == other.ibeacon
+        || (one.uuid_prefix.is_some() && one.uuid_prefix == other.uuid_prefix)
+        || (a.wake_uuid.is_some() && a.wake_uuid == b.wake_uuid)
 }
 
 fn visit(dir: &Path, out: &Collector) -> VisitRules {

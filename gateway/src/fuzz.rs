@@ -3,12 +3,16 @@
 //! A new decoder gets a function here, a target of the same name under `gateway/fuzz/fuzz_targets`, its line in [`TARGETS`], and a few seeds
 //! under `gateway/fuzz/corpus`. `deploy/fuzz` runs the targets with libFuzzer; the test below plays the seeds and damaged copies of them.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf, sync::LazyLock};
 
-use passage_protocol::{Millis, rid::RidPayload};
+use passage_config::{Brand, Namespace, Sender};
+use passage_protocol::{Millis, StaticBeacon, rid::RidPayload};
 
 use crate::{
-    beacon::Decoder,
+    beacon::{
+        Decoder,
+        frame::{Eddystone, Frame, frames},
+    },
     radio::{Advert, Capture},
 };
 
@@ -20,8 +24,39 @@ pub const TARGETS: &[Target] = &[("advert", advert), ("rid", rid), ("capture", c
 
 /// AD bytes as a radio hands them on.
 pub fn advert(bytes: &[u8]) {
-    let decoder = Decoder::of_brands(&[]);
-    let _ = decoder.sighting(&Advert { at: Millis(0), address: [0; 6], rssi: -60, data: bytes.to_vec() });
+    for frame in frames(bytes) {
+        // An address is written out only on demand.
+        if let Frame::Eddystone(Eddystone::Url { url, .. }) = frame {
+            assert!(url.to_string().is_ascii());
+        }
+    }
+    let advert = Advert { at: Millis(0), address: [0; 6], rssi: -60, data: bytes.to_vec() };
+    let first = decoder().sighting(&advert);
+    assert_eq!(first, decoder().sightings(&advert).next());
+}
+
+/// Knows the brand whose bytes are in the seeds.
+fn decoder() -> &'static Decoder {
+    static DECODER: LazyLock<Decoder> = LazyLock::new(|| {
+        let namespace = Namespace {
+            service_uuid: *b"\x8f\x1c\x3a\x70\x52\xb4\x4e\x19\x9d\x06\x21\xe7\x5a\xc8\x33\x90",
+            ibeacon: *b"ABCDEFGHI@A",
+            uuid_prefix: Some(*b"ABCDEF"),
+        };
+        let beacon = |text| StaticBeacon::parse(text).into_iter();
+        let uid = beacon("eddystone:12345678901234678901/000000000001");
+        let cards = uid.chain(beacon("altbeacon:d3162f5af3ee494799db09756062d0fc/90/5"));
+        Decoder::of_brands([&Brand {
+            id: "brand".into(),
+            name: "Brand".into(),
+            entities: BTreeMap::new(),
+            namespace,
+            sender: Sender { name: "Brand".into(), stop_number: "36111".into() },
+            beacons: cards.collect(),
+            wake_uuid: None,
+        }])
+    });
+    &DECODER
 }
 
 /// The 10 bytes of a rotating id.

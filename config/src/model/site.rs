@@ -74,6 +74,8 @@ pub struct Namespace {
     pub service_uuid: [u8; 16],
     /// The 11 fixed bytes of the iBeacon carrier.
     pub ibeacon: [u8; 11],
+    /// The 6 fixed bytes of the service UUID carrier, which start the UUID as it is written. `None`: the app does not use it.
+    pub uuid_prefix: Option<[u8; 6]>,
 }
 
 /// Sender of the brand's SMS.

@@ -8,17 +8,32 @@ pub const SERVICE_DATA_16: u8 = 0x16;
 pub const SERVICE_DATA_128: u8 = 0x21;
 /// AD type of the flags.
 pub const FLAGS: u8 = 0x01;
+/// AD type of some 16-bit service UUIDs, little-endian.
+pub const SERVICE_UUIDS_16_SOME: u8 = 0x02;
+/// AD type of all 16-bit service UUIDs, little-endian.
+pub const SERVICE_UUIDS_16_ALL: u8 = 0x03;
+/// AD type of some 128-bit service UUIDs, little-endian.
+pub const SERVICE_UUIDS_128_SOME: u8 = 0x06;
+/// AD type of all 128-bit service UUIDs, little-endian.
+pub const SERVICE_UUIDS_128_ALL: u8 = 0x07;
 
 /// Walks over the structures of `data` as (type, value). It ends at a zero length and at a structure that is longer than what is left.
 pub fn structures(data: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     let mut rest = data;
     std::iter::from_fn(move || {
-        let (&length, tail) = rest.split_first()?;
-        let (structure, after) = tail.split_at_checked(usize::from(length))?;
+        let (kind, value, after) = first(rest)?;
         rest = after;
-        let (&kind, value) = structure.split_first()?;
         Some((kind, value))
     })
+}
+
+/// The first structure of `data` as type and value, and what stands behind it.
+#[inline]
+pub fn first(data: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&length, tail) = data.split_first()?;
+    let (structure, rest) = tail.split_at_checked(usize::from(length))?;
+    let (&kind, value) = structure.split_first()?;
+    Some((kind, value, rest))
 }
 
 /// Appends one structure. A value of more than 254 bytes does not fit and is left out.

@@ -7,13 +7,13 @@ use passage_config::{Brand, Namespace, Site};
 use passage_protocol::{Millis, StaticBeacon, Subject, rid::RidPayload};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
+use self::frame::{Eddystone, Frame, Proximity, eddystone, frames};
 use crate::radio::Advert;
 
 pub mod ad;
 pub mod encode;
+pub mod frame;
 
-/// What every iBeacon starts with inside its manufacturer data: Apple's company id, type 2, length 21.
-const IBEACON_HEAD: [u8; 4] = [0x4c, 0x00, 0x02, 0x15];
 /// How a radio says that it could not measure the strength.
 const RSSI_UNKNOWN: i8 = 127;
 
@@ -33,7 +33,15 @@ pub struct Sighting {
 /// Recognises the beacons of the brands of a site.
 pub struct Decoder {
     namespaces: Vec<Namespace>,
-    registered: HashMap<[u8; 20], StaticBeacon>,
+    registered: HashMap<Id, StaticBeacon>,
+}
+
+/// What a registered card or fob puts on the air.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Id {
+    IBeacon([u8; 20]),
+    AltBeacon([u8; 20]),
+    EddystoneUid([u8; 10], [u8; 6]),
 }
 
 impl Decoder {
@@ -47,45 +55,73 @@ impl Decoder {
         let mut decoder = Self { namespaces: Vec::new(), registered: HashMap::new() };
         for brand in brands {
             decoder.namespaces.push(brand.namespace);
-            decoder.registered.extend(brand.beacons.iter().filter_map(|beacon| Some((static_bytes(beacon)?, beacon.clone()))));
+            decoder.registered.extend(brand.beacons.iter().filter_map(|beacon| Some((Id::of(beacon)?, beacon.clone()))));
         }
         decoder
     }
 
-    /// The sighting in an advert; `None` for strangers, for broken structures and when the radio gave no strength.
+    /// The first sighting in an advert; `None` for strangers, for broken structures and when the radio gave no strength.
     pub fn sighting(&self, advert: &Advert) -> Option<Sighting> {
-        if advert.rssi == RSSI_UNKNOWN {
-            return None;
-        }
-        let (subject, tx_power) = ad::structures(&advert.data).find_map(|(kind, value)| self.subject(kind, value))?;
-        Some(Sighting { at: advert.at, subject, rssi: advert.rssi, tx_power })
+        self.sightings(advert).next()
     }
 
-    fn subject(&self, kind: u8, value: &[u8]) -> Option<(Subject, i8)> {
-        match kind {
-            ad::SERVICE_DATA_128 => self.service_data(value.try_into().ok()?),
-            ad::MANUFACTURER => self.ibeacon(value.strip_prefix(&IBEACON_HEAD)?.try_into().ok()?),
-            _ => None,
+    /// All sightings in an advert. A beacon that stands in it twice, such as an app on two carriers, is one sighting. Nothing is allocated
+    /// before the first of ours is found.
+    pub fn sightings<'a>(&'a self, advert: &'a Advert) -> impl Iterator<Item = Sighting> + 'a {
+        let data: &[u8] = if advert.rssi == RSSI_UNKNOWN { &[] } else { &advert.data };
+        let mut before = Vec::new();
+        frames(data).filter_map(move |frame| {
+            let (subject, tx_power) = self.known(&frame)?;
+            if before.contains(&subject) {
+                return None;
+            }
+            before.push(subject.clone());
+            Some(Sighting { at: advert.at, subject, rssi: advert.rssi, tx_power })
+        })
+    }
+
+    /// Who of ours sends this frame, and the RSSI at 1 m that it claims.
+    pub fn known(&self, frame: &Frame<'_>) -> Option<(Subject, i8)> {
+        match *frame {
+            Frame::IBeacon(beacon) => self.ibeacon(&beacon),
+            Frame::AltBeacon { beacon, .. } => self.registered(&Id::AltBeacon(*beacon.id), beacon.power_1m),
+            Frame::Eddystone(Eddystone::Uid { power_0m, namespace, instance }) => {
+                self.registered(&Id::EddystoneUid(*namespace, *instance), eddystone::power_at_1m(power_0m))
+            }
+            Frame::ServiceData { uuid, data } => self.service_data(uuid, data.try_into().ok()?),
+            Frame::ServiceUuid(uuid) => self.service_uuid(uuid),
+            Frame::Eddystone(_) | Frame::Battery(_) => None,
         }
     }
 
-    /// The Android carrier: the UUID, little-endian, and the 10 bytes of RID v1.
-    fn service_data(&self, value: &[u8; 26]) -> Option<(Subject, i8)> {
-        let (uuid, payload) = value.split_at(16);
-        let mut uuid: [u8; 16] = uuid.try_into().ok()?;
-        uuid.reverse();
+    /// The carrier of an Android phone: the 10 bytes behind the brand's UUID.
+    fn service_data(&self, uuid: &[u8; 16], payload: &[u8; 10]) -> Option<(Subject, i8)> {
+        let uuid = written(uuid);
         if self.in_namespace(|namespace| namespace.service_uuid.ct_eq(&uuid)) { rid(payload) } else { None }
     }
 
-    /// The iBeacon carrier, or a registered card or fob: 20 bytes and the power byte.
-    fn ibeacon(&self, value: &[u8; 21]) -> Option<(Subject, i8)> {
-        let (brand, payload) = value.split_at(11);
-        if self.in_namespace(|namespace| namespace.ibeacon[..].ct_eq(brand)) {
-            return rid(payload);
+    /// The carrier of an app that may only list services: 6 brand bytes and the 10 bytes are the UUID.
+    fn service_uuid(&self, uuid: &[u8; 16]) -> Option<(Subject, i8)> {
+        let uuid = written(uuid);
+        let (brand, payload) = uuid.split_first_chunk::<6>()?;
+        let ours = |namespace: &Namespace| namespace.uuid_prefix.map_or(Choice::from(0), |prefix| prefix.ct_eq(brand));
+        if self.in_namespace(ours) { rid(payload.try_into().ok()?) } else { None }
+    }
+
+    /// The iBeacon carrier, whose last byte is the power byte, or a registered card or fob.
+    fn ibeacon(&self, beacon: &Proximity<'_>) -> Option<(Subject, i8)> {
+        let (brand, rest) = beacon.id.split_first_chunk::<11>()?;
+        if !self.in_namespace(|namespace| namespace.ibeacon.ct_eq(brand)) {
+            return self.registered(&Id::IBeacon(*beacon.id), beacon.power_1m);
         }
-        let (id, power) = value.split_at(20);
-        let beacon = self.registered.get(id)?;
-        Some((Subject::Beacon(beacon.clone()), i8::from_be_bytes([*power.first()?])))
+        let mut payload = [0; 10];
+        payload[..9].copy_from_slice(rest);
+        payload[9..].copy_from_slice(&beacon.power_1m.to_be_bytes());
+        rid(&payload)
+    }
+
+    fn registered(&self, id: &Id, power_1m: i8) -> Option<(Subject, i8)> {
+        self.registered.get(id).map(|beacon| (Subject::Beacon(beacon.clone()), power_1m))
     }
 
     /// Compares with every namespace and never stops early, so that timing tells nothing about how much of one matched.
@@ -98,19 +134,41 @@ impl Decoder {
     }
 }
 
-/// RID v1 in the last 10 bytes of a carrier.
-fn rid(payload: &[u8]) -> Option<(Subject, i8)> {
-    let payload = RidPayload::from_bytes(payload.try_into().ok()?)?;
+impl Id {
+    /// `None` when an id is not made of the hex digits of its kind.
+    fn of(beacon: &StaticBeacon) -> Option<Self> {
+        Some(match beacon {
+            StaticBeacon::IBeacon { uuid, major, minor } => Self::IBeacon(proximity(uuid, *major, *minor)?),
+            StaticBeacon::AltBeacon { uuid, major, minor } => Self::AltBeacon(proximity(uuid, *major, *minor)?),
+            StaticBeacon::EddystoneUid { namespace, instance } => Self::EddystoneUid(bytes(namespace)?, bytes(instance)?),
+        })
+    }
+}
+
+/// A UUID in the order in which it is written; on the air it is little-endian.
+fn written(uuid: &[u8; 16]) -> [u8; 16] {
+    let mut uuid = *uuid;
+    uuid.reverse();
+    uuid
+}
+
+/// RID v1 in the 10 bytes of a carrier.
+fn rid(payload: &[u8; 10]) -> Option<(Subject, i8)> {
+    let payload = RidPayload::from_bytes(payload)?;
     Some((Subject::Rid { rid: payload.rid, hint: payload.hint }, payload.tx_power))
 }
 
-/// The 20 bytes that a registered beacon advertises. `None` when its UUID is not 32 hex digits.
-fn static_bytes(beacon: &StaticBeacon) -> Option<[u8; 20]> {
-    let StaticBeacon::IBeacon { uuid, major, minor } = beacon;
-    let mut out = [0; 20];
-    hex::decode_to_slice(uuid, &mut out[..16]).ok()?;
-    out[16..18].copy_from_slice(&major.to_be_bytes());
-    out[18..].copy_from_slice(&minor.to_be_bytes());
+fn proximity(uuid: &str, major: u16, minor: u16) -> Option<[u8; 20]> {
+    let mut id = [0; 20];
+    id[..16].copy_from_slice(&bytes::<16>(uuid)?);
+    id[16..18].copy_from_slice(&major.to_be_bytes());
+    id[18..].copy_from_slice(&minor.to_be_bytes());
+    Some(id)
+}
+
+fn bytes<const N: usize>(digits: &str) -> Option<[u8; N]> {
+    let mut out = [0; N];
+    hex::decode_to_slice(digits, &mut out).ok()?;
     Some(out)
 }
 

@@ -1,6 +1,7 @@
 //! The command line of `passage-gateway`.
 
 mod check;
+mod decode;
 mod example;
 pub mod log;
 mod replay;
@@ -42,6 +43,16 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Prints the beacon in an advert as one JSON object a line: the first one of ours, else the first one on the air; `null` when there is
+    /// none. Exits with 1 if a line was no hex.
+    Decode {
+        /// AD bytes as hex, one advert each, blanks allowed; `-` or none reads one a line from standard input.
+        #[arg(value_name = "HEX")]
+        adverts: Vec<String>,
+        /// The gateway's file; its site says which beacons are `ours`.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
     /// Listens to the radio for a while and lists our own beacons; strangers are only counted.
     Scan {
         /// The gateway's file.
@@ -66,6 +77,7 @@ impl Cli {
             Command::Run { config } => run::run(&config).await,
             Command::Check { config } => check::check(&config),
             Command::Replay { capture, config } => replay::replay(&capture, &config).await,
+            Command::Decode { adverts, config } => decode::decode(&adverts, config.as_deref()),
             Command::Scan { config, seconds } => scan::scan(&config, seconds).await,
             Command::Config { position } => example::print(position),
         };

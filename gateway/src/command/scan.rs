@@ -7,7 +7,7 @@ use std::{
 };
 
 use passage_config::{BleRadio, GatewayConfig, Radio};
-use passage_protocol::Subject;
+use passage_protocol::{StaticBeacon, Subject};
 
 use crate::{
     beacon::Decoder,
@@ -64,7 +64,10 @@ impl Seen {
             let kind = match subject {
                 Subject::Rid { .. } => "app".to_owned(),
                 // A registered card is the shop's own; its number helps to find it.
-                Subject::Beacon(passage_protocol::StaticBeacon::IBeacon { major, minor, .. }) => format!("card {major}/{minor}"),
+                Subject::Beacon(StaticBeacon::IBeacon { major, minor, .. } | StaticBeacon::AltBeacon { major, minor, .. }) => {
+                    format!("card {major}/{minor}")
+                }
+                Subject::Beacon(StaticBeacon::EddystoneUid { instance, .. }) => format!("card {instance}"),
                 Subject::Installation(_) => "installation".to_owned(),
             };
             text.push_str(&format!("{:>4}  {kind:<20} {count:>5} adverts, strongest {best} dBm\n", n + 1));

@@ -69,7 +69,7 @@ impl Machines {
         self.replaying |= heard.position.is_some();
         if let Some(presence) = &mut self.presence {
             presence.advance(heard.advert.at, &mut batch.changes);
-            if let Some(sighting) = self.decoder.sighting(&heard.advert) {
+            for sighting in self.decoder.sightings(&heard.advert) {
                 presence.sight(&sighting, &mut batch.changes);
             }
             batch.saved = presence.take_saved(self.replaying);

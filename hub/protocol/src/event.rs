@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    FenceId, GatewayId, InstallationId, MAX_EVENTS, Millis, Rid, Seq, SeqRange, StoreId, VERSION, WireError, check_name, check_version,
-    rid::StaticBeacon,
+    FenceId, GatewayId, InstallationId, MAX_EVENTS, Millis, Rid, Seq, SeqRange, StaticBeacon, StoreId, VERSION, WireError, check_name,
+    check_version,
 };
 
 /// A UUIDv7 that the gateway made. Together with (gateway, epoch, seq) it tells a repetition from a fork.
@@ -194,10 +194,8 @@ impl Subject {
     fn check(&self) -> Result<(), WireError> {
         match self {
             Self::Rid { hint, .. } if *hint > 0x0f => Err(WireError::Contract("a window hint has 4 bits")),
-            Self::Beacon(StaticBeacon::IBeacon { uuid, .. })
-                if uuid.len() != 32 || !uuid.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) =>
-            {
-                Err(WireError::Contract("the UUID of a beacon has 32 lower-case hex digits"))
+            Self::Beacon(beacon) if !beacon.is_well_formed() => {
+                Err(WireError::Contract("the ids of a beacon are lower-case hex digits of the length that its kind has"))
             }
             _ => Ok(()),
         }

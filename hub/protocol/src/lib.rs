@@ -4,6 +4,7 @@
 //! `tests/golden`. Nothing in this crate decides anything and nothing does I/O, apart from reading the wall clock in [`time::Clock`].
 
 pub mod ack;
+pub mod beacon;
 pub mod deny;
 pub mod event;
 pub mod id;
@@ -19,11 +20,12 @@ pub mod topic;
 pub mod wake;
 
 pub use ack::Ack;
+pub use beacon::StaticBeacon;
 pub use deny::{Denied, DenyList};
 pub use event::{Envelope, Event, EventId, Gone, GoneReason, Phase, Signal, Strength, Subject, Zone};
 pub use id::{FenceId, GatewayId, HubId, InstallationId, StoreId};
 pub use position::PositionSecret;
-pub use rid::{ChainKey, Rid, StaticBeacon};
+pub use rid::{ChainKey, Rid};
 pub use seq::{Seq, SeqRange, SeqSet};
 pub use state::{GatewayState, Hello, HubState};
 pub use time::{Clock, Millis};

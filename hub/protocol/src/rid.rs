@@ -2,6 +2,14 @@
 //!
 //! Per installation and UTC day there is a chain key, k(d+1) = HMAC-SHA256(k(d), "passage day"); the id of a window is the first 8 bytes of
 //! HMAC-SHA256(k(d), "rid1" | u32be(window)), windows of 900 s. Who holds only today's key resolves nothing of yesterday.
+//!
+//! The payload has three carriers, because no phone can send all of them:
+//!
+//! | carrier | who | where the 10 bytes stand |
+//! |---|---|---|
+//! | service data (AD type 0x21) | Android | behind the brand's 128-bit UUID |
+//! | iBeacon | an iPhone whose app is open | behind 11 brand bytes: 9 bytes end its UUID, major and minor, the last one is its power byte |
+//! | service UUID (AD types 0x06, 0x07) | an iPhone whose app is open | the last 10 bytes of the UUID as it is written, see [`RidPayload::to_uuid`] |
 
 use std::fmt;
 
@@ -41,27 +49,6 @@ impl TryFrom<String> for Rid {
         let mut out = [0; 8];
         hex::decode_to_slice(&text, &mut out).map_err(|_| "a rid is 16 hex digits")?;
         Ok(Self(out))
-    }
-}
-
-/// A registered card or fob. Debug output hides it.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum StaticBeacon {
-    /// iBeacon: proximity UUID as 32 lower-case hex digits, major, minor.
-    IBeacon {
-        /// 32 lower-case hex digits.
-        uuid: String,
-        /// Group.
-        major: u16,
-        /// Member of the group.
-        minor: u16,
-    },
-}
-
-impl fmt::Debug for StaticBeacon {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StaticBeacon(..)")
     }
 }
 
@@ -175,5 +162,15 @@ impl RidPayload {
         let mut rid = [0; 8];
         rid.copy_from_slice(&bytes[1..9]);
         Some(Self { hint: bytes[0] & 0x0f, rid: Rid(rid), tx_power: i8::from_be_bytes([bytes[9]]) })
+    }
+
+    /// The service UUID that carries the payload: the brand's 6 bytes, then the 10 of the wire form, in the order in which a UUID is written
+    /// as text. So an app writes `BBBBBBBB-BBBB-PPPP-PPPP-PPPPPPPPPPPP` and leaves it to the phone to send UUIDs little-endian: on the air
+    /// the 16 bytes stand in the reverse order, tx power first and the brand last.
+    pub fn to_uuid(self, brand: &[u8; 6]) -> [u8; 16] {
+        let mut uuid = [0; 16];
+        uuid[..6].copy_from_slice(brand);
+        uuid[6..].copy_from_slice(&self.to_bytes());
+        uuid
     }
 }

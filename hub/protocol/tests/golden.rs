@@ -142,6 +142,18 @@ fn an_envelope_with_every_kind_of_event() {
 }
 
 #[test]
+fn an_envelope_of_cards_that_are_no_ibeacons() {
+    let bytes = include_bytes!("golden/v1/envelope-cards.json");
+    let envelope = Envelope::from_slice(bytes).unwrap();
+    let subjects: Vec<_> = envelope.events.iter().map(|event| event.subject.clone()).collect();
+    let uuid = "d3162f5af3ee494799db09756062d0fc".to_owned();
+    let (namespace, instance) = ("00112233445566778899".to_owned(), "aabbccddeeff".to_owned());
+    let cards = [StaticBeacon::AltBeacon { uuid, major: 90, minor: 5 }, StaticBeacon::EddystoneUid { namespace, instance }];
+    assert!(subjects == cards.map(Subject::Beacon));
+    golden(bytes, &envelope, Envelope::from_slice, Envelope::to_vec);
+}
+
+#[test]
 fn an_envelope_of_gone_records() {
     let gone = |from, to, reason| Gone { range: SeqRange { from, to }, reason };
     let mut envelope = Envelope::new("lyon-1".parse().unwrap(), EPOCH.to_owned(), "b0071".to_owned());

@@ -56,6 +56,13 @@ fn subjects() -> impl Strategy<Value = Subject> {
             major,
             minor
         })),
+        ("[0-9a-f]{32}", any::<u16>(), any::<u16>()).prop_map(|(uuid, major, minor)| Subject::Beacon(StaticBeacon::AltBeacon {
+            uuid,
+            major,
+            minor
+        })),
+        ("[0-9a-f]{20}", "[0-9a-f]{12}")
+            .prop_map(|(namespace, instance)| Subject::Beacon(StaticBeacon::EddystoneUid { namespace, instance })),
         ids().prop_map(|id| Subject::Installation(id.parse().unwrap())),
     ]
 }
@@ -259,7 +266,7 @@ fn broken_rules_are_named() {
     assert!(error_with(r#""seq":121"#, r#""seq":0"#).contains("count from 1"));
     assert!(error_with(r#""seq":121"#, r#""seq":9223372036854775808"#).contains("63 bits"));
     assert!(error_with(r#""hint":9"#, r#""hint":16"#).contains("4 bits"));
-    assert!(error_with("e2c56db5", "E2C56DB5").contains("32 lower-case hex digits"));
+    assert!(error_with("e2c56db5", "E2C56DB5").contains("lower-case hex digits"));
     assert!(error_with(r#""p":0.875"#, r#""p":1e300"#).contains("finite"));
     assert!(error_with(r#""epoch":"9f3c21aa00b1c2d3""#, r#""epoch":"a\u0000b""#).contains("visible ASCII"));
     assert!(error_with(r#""first":1795166388000"#, r#""first":1795166400001"#).contains("first evidence"));

@@ -33,6 +33,13 @@ fn the_chain_and_the_ids_match_the_vectors() {
 }
 
 #[test]
+fn the_uuid_of_a_payload_reads_brand_first_as_people_write_it() {
+    let payload = RidPayload { hint: 9, rid: Rid([0xb9, 0x28, 0x46, 0x65, 0x5e, 0xbc, 0x7e, 0xaa]), tx_power: -59 };
+    let uuid = payload.to_uuid(&[0x5d, 0x2b, 0x90, 0xc4, 0xe7, 0xf1]);
+    assert_eq!(uuid::Uuid::from_bytes(uuid).to_string(), "5d2b90c4-e7f1-19b9-2846-655ebc7eaac5");
+}
+
+#[test]
 fn nobody_goes_back_a_day() {
     let key = key_of(&vectors()["chain"][1]);
     assert!(key.for_day(key.day - 1).is_none());

@@ -111,7 +111,7 @@ words! {
         Cookie = "cookie",
         /// One app on one phone.
         Installation = "installation",
-        /// Registered card or fob: `uuid/major/minor`.
+        /// Registered card or fob, as [`passage_protocol::StaticBeacon::canonical`] spells it.
         Beacon = "beacon",
     }
 }

@@ -3,6 +3,7 @@
 //! Order of steps: byte order mark, NFC, trim, already hashed?, block list, lower case, rule of the kind. E-mail addresses keep the dots of Gmail
 //! and every `+suffix`.
 
+use passage_protocol::StaticBeacon;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::identity::{IdentifierKind, phone};
@@ -32,7 +33,7 @@ pub enum Unusable {
     #[error("it is not a cookie written as domain/value")]
     Cookie,
     /// Not a registered beacon.
-    #[error("it is not a beacon written as uuid/major/minor")]
+    #[error("it is not a beacon written as uuid/major/minor, altbeacon:uuid/major/minor or eddystone:namespace/instance")]
     Beacon,
     /// Looks like a payment card, which has no place here.
     #[error("it looks like the number of a payment card")]
@@ -122,18 +123,9 @@ fn cookie(text: &str) -> Result<String, Unusable> {
     if is_placeholder(value) { Err(Unusable::Placeholder) } else { Ok(format!("{domain}/{value}")) }
 }
 
-/// `uuid/major/minor` with 32 lower-case hex digits and decimal numbers; dashes in the UUID are dropped.
+/// The spelling that the gateways' beacons have too.
 fn beacon(text: &str) -> Result<String, Unusable> {
-    let mut parts = text.split('/');
-    let (Some(uuid), Some(major), Some(minor), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-        return Err(Unusable::Beacon);
-    };
-    let uuid: String = uuid.chars().filter(|c| *c != '-').collect::<String>().to_lowercase();
-    let number = |t: &str| t.trim().parse::<u16>().map_err(|_| Unusable::Beacon);
-    if uuid.len() != 32 || !uuid.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err(Unusable::Beacon);
-    }
-    Ok(format!("{uuid}/{}/{}", number(major)?, number(minor)?))
+    StaticBeacon::parse(text).map(|beacon| beacon.canonical()).ok_or(Unusable::Beacon)
 }
 
 /// True for what may be the number of a payment card: 13 to 19 digits with spaces or dashes between, a first digit that issuers have, and a right
@@ -199,6 +191,8 @@ mod tests {
     fn beacons_have_one_spelling() {
         let text = "F7826DA6-4FA2-4E98-8024-BC5B71E0893E/7/42";
         assert_eq!(canonical(IdentifierKind::Beacon, text, "FR").as_deref(), Ok("f7826da64fa24e988024bc5b71e0893e/7/42"));
+        let fob = "Eddystone:00112233445566778899/AABBCCDDEEFF";
+        assert_eq!(canonical(IdentifierKind::Beacon, fob, "FR").as_deref(), Ok("eddystone:00112233445566778899/aabbccddeeff"));
         assert_eq!(canonical(IdentifierKind::Beacon, "f7826da6/7/42", "FR"), Err(Unusable::Beacon));
     }
 

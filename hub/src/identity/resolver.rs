@@ -110,8 +110,7 @@ impl Resolver {
     }
 
     fn beacon_key(&self, beacon: &StaticBeacon) -> Key {
-        let StaticBeacon::IBeacon { uuid, major, minor } = beacon;
-        self.0.keyring.identifier(IdentifierKind::Beacon, &format!("{uuid}/{major}/{minor}"))
+        self.0.keyring.identifier(IdentifierKind::Beacon, &beacon.canonical())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

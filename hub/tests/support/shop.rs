@@ -101,7 +101,7 @@ pub fn site() -> Site {
         id: "maison".to_owned(),
         name: "Maison".to_owned(),
         entities: BTreeMap::from([("maison-sas".to_owned(), "Maison SAS".to_owned())]),
-        namespace: Namespace { service_uuid: [1; 16], ibeacon: [2; 11] },
+        namespace: Namespace { service_uuid: [1; 16], ibeacon: [2; 11], uuid_prefix: None },
         sender: Sender { name: "MAISON".to_owned(), stop_number: "36111".to_owned() },
         beacons: Vec::new(),
         wake_uuid: None,

@@ -40,7 +40,7 @@ pub fn minutes(n: u64) -> Duration {
 pub fn config(sms: Sms) -> HubConfig {
     let brand = |id: &str, name: &str, stop: &str| {
         let entities = [id, "franchise"].map(|e| (e.to_owned(), e.to_owned())).into();
-        let namespace = Namespace { service_uuid: [1; 16], ibeacon: [2; 11] };
+        let namespace = Namespace { service_uuid: [1; 16], ibeacon: [2; 11], uuid_prefix: None };
         let sender = BrandSender { name: name.to_owned(), stop_number: stop.to_owned() };
         (
             id.to_owned(),

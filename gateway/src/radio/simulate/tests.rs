@@ -6,7 +6,7 @@ use passage_protocol::{Phase, Subject, Zone};
 use super::*;
 use crate::{Change, beacon::Decoder, presence::Presence};
 
-const NAMESPACE: Namespace = Namespace { service_uuid: [0x8f; 16], ibeacon: [0xa1; 11] };
+const NAMESPACE: Namespace = Namespace { service_uuid: [0x8f; 16], ibeacon: [0xa1; 11], uuid_prefix: None };
 /// 2026-11-20T09:00:00Z
 const NINE: Millis = Millis(1_795_165_200_000);
 

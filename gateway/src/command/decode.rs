@@ -1,0 +1,227 @@
+//! `passage-gateway decode`: what stands in an advert, one JSON object a line.
+
+use std::{
+    io::{self, BufRead, Write},
+    path::Path,
+};
+
+use passage_protocol::Subject;
+use serde::Serialize;
+
+use crate::beacon::{
+    Decoder,
+    frame::{Eddystone, Frame, Proximity, frames},
+};
+
+/// Decodes adverts given as hex; `-`, or none at all, reads them from standard input, one a line.
+pub(super) fn decode(adverts: &[String], config: Option<&Path>) -> anyhow::Result<()> {
+    let decoder = match config {
+        Some(file) => Decoder::new(&super::load(file)?.site),
+        None => Decoder::of_brands([]),
+    };
+    let mut printer = Printer { decoder, out: io::stdout().lock(), err: io::stderr().lock(), lines: 0, bad: 0 };
+    let done = match adverts {
+        [] => printer.all(io::stdin().lock()),
+        adverts => adverts.iter().try_for_each(|hex| match hex.as_str() {
+            "-" => printer.all(io::stdin().lock()),
+            hex => printer.one(hex.as_bytes()),
+        }),
+    };
+    match done {
+        // Whoever read has seen enough.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+        done => done?,
+    }
+    anyhow::ensure!(printer.bad == 0, "{} of {} lines were no hex and were left out", printer.bad, printer.lines);
+    Ok(())
+}
+
+struct Printer<O, E> {
+    decoder: Decoder,
+    out: O,
+    err: E,
+    lines: u64,
+    bad: u64,
+}
+
+impl<O: Write, E: Write> Printer<O, E> {
+    fn all(&mut self, mut input: impl BufRead) -> io::Result<()> {
+        let mut line = Vec::new();
+        while input.read_until(b'\n', &mut line)? > 0 {
+            self.one(&line)?;
+            line.clear();
+        }
+        self.out.flush()
+    }
+
+    /// One advert: a line on `out`, or one on `err` that says where it is no hex. An empty line is an advert without data.
+    fn one(&mut self, hex: &[u8]) -> io::Result<()> {
+        self.lines += 1;
+        match bytes(hex) {
+            Ok(advert) => {
+                serde_json::to_writer(&mut self.out, &line(&advert, &self.decoder))?;
+                self.out.write_all(b"\n")
+            }
+            Err(why) => {
+                self.bad += 1;
+                writeln!(self.err, "line {}: {why}", self.lines)
+            }
+        }
+    }
+}
+
+/// The bytes of hex digits in pairs, with blanks anywhere.
+fn bytes(hex: &[u8]) -> Result<Vec<u8>, String> {
+    let mut digits = Vec::with_capacity(hex.len());
+    for (at, byte) in hex.iter().enumerate().filter(|(_, byte)| !byte.is_ascii_whitespace()) {
+        let digit = char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        digits.push(digit.ok_or_else(|| format!("column {} is no hex digit", at + 1))?);
+    }
+    let (pairs, rest) = digits.as_chunks();
+    if !rest.is_empty() {
+        return Err(format!("{} hex digits are not whole bytes; each has two", digits.len()));
+    }
+    Ok(pairs.iter().map(|[high, low]| high << 4 | low).collect())
+}
+
+/// What is printed: nothing for who is no beacon.
+#[derive(Serialize)]
+struct Line {
+    #[serde(flatten)]
+    beacon: Beacon,
+    /// The site knows it.
+    ours: bool,
+}
+
+/// The keys of each kind. Bytes are hex digits, powers dBm.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+enum Beacon {
+    Rid {
+        carrier: &'static str,
+        rid: String,
+        hint: u8,
+        power_1m: i8,
+    },
+    #[serde(rename = "ibeacon")]
+    IBeacon(Numbers),
+    #[serde(rename = "altbeacon")]
+    AltBeacon {
+        company: u16,
+        id: String,
+        #[serde(flatten)]
+        numbers: Numbers,
+        reserved: u8,
+    },
+    EddystoneUid {
+        power_0m: i8,
+        namespace: String,
+        instance: String,
+    },
+    EddystoneUrl {
+        power_0m: i8,
+        url: String,
+    },
+    EddystoneTlm {
+        version: u8,
+        battery_mv: Option<u16>,
+        temperature_c: Option<f64>,
+        adv_count: u32,
+        uptime_ds: u32,
+    },
+    EddystoneEtlm {
+        version: u8,
+        encrypted: String,
+        salt: u16,
+        mic: u16,
+    },
+    EddystoneEid {
+        power_0m: i8,
+        eid: String,
+    },
+}
+
+#[derive(Serialize)]
+struct Numbers {
+    uuid: String,
+    major: u16,
+    minor: u16,
+    power_1m: i8,
+}
+
+/// One line for one advert: the first beacon of ours in it, else the first beacon.
+fn line(advert: &[u8], decoder: &Decoder) -> Option<Line> {
+    let ours = frames(advert).find_map(|frame| Some(Line { beacon: known(&frame, &decoder.known(&frame)?)?, ours: true }));
+    ours.or_else(|| frames(advert).find_map(|frame| Some(Line { beacon: beacon(&frame)?, ours: false })))
+}
+
+/// A beacon of ours: a rotating id under whatever carrier, else what the frame says.
+fn known(frame: &Frame<'_>, (subject, power_1m): &(Subject, i8)) -> Option<Beacon> {
+    let Subject::Rid { rid, hint } = subject else { return beacon(frame) };
+    let carrier = match frame {
+        Frame::ServiceData { .. } => "service-data",
+        Frame::ServiceUuid(_) => "service-uuid",
+        _ => "ibeacon",
+    };
+    Some(Beacon::Rid { carrier, rid: hex::encode(rid.0), hint: *hint, power_1m: *power_1m })
+}
+
+/// `None` for frames that name no beacon: services, and battery levels.
+fn beacon(frame: &Frame<'_>) -> Option<Beacon> {
+    match *frame {
+        Frame::IBeacon(beacon) => Some(Beacon::IBeacon(numbers(&beacon))),
+        Frame::AltBeacon { company, beacon, reserved } => {
+            Some(Beacon::AltBeacon { company, id: hex::encode(beacon.id), numbers: numbers(&beacon), reserved })
+        }
+        Frame::Eddystone(frame) => Some(eddystone(frame)),
+        Frame::Battery(_) | Frame::ServiceData { .. } | Frame::ServiceUuid(_) => None,
+    }
+}
+
+fn numbers(beacon: &Proximity<'_>) -> Numbers {
+    let uuid = uuid::Uuid::from_bytes(beacon.uuid()).to_string();
+    Numbers { uuid, major: beacon.major(), minor: beacon.minor(), power_1m: beacon.power_1m }
+}
+
+fn eddystone(frame: Eddystone<'_>) -> Beacon {
+    match frame {
+        Eddystone::Uid { power_0m, namespace, instance } => {
+            Beacon::EddystoneUid { power_0m, namespace: hex::encode(namespace), instance: hex::encode(instance) }
+        }
+        Eddystone::Url { power_0m, url } => Beacon::EddystoneUrl { power_0m, url: url.to_string() },
+        Eddystone::Tlm(how) => Beacon::EddystoneTlm {
+            version: 0,
+            battery_mv: how.battery_mv,
+            temperature_c: how.temperature_c(),
+            adv_count: how.adverts,
+            uptime_ds: how.uptime_ds,
+        },
+        Eddystone::EncryptedTlm { data, salt, mic } => Beacon::EddystoneEtlm { version: 1, encrypted: hex::encode(data), salt, mic },
+        Eddystone::Eid { power_0m, eid } => Beacon::EddystoneEid { power_0m, eid: hex::encode(eid) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hex_is_read_with_blanks_and_what_is_wrong_with_it_is_told() {
+        assert_eq!(bytes(b" 02 01\t0 6\r\n"), Ok(vec![2, 1, 6]));
+        assert_eq!(bytes(b""), Ok(vec![]));
+        assert_eq!(bytes(b"aBCd"), Ok(vec![0xab, 0xcd]));
+        assert_eq!(bytes(b"02 0x06"), Err("column 5 is no hex digit".to_owned()));
+        assert_eq!(bytes(b"02\xff"), Err("column 3 is no hex digit".to_owned()));
+        assert_eq!(bytes(b"020"), Err("3 hex digits are not whole bytes; each has two".to_owned()));
+    }
+
+    #[test]
+    fn a_bad_line_is_told_and_the_next_one_is_decoded() {
+        let mut printer = Printer { decoder: Decoder::of_brands([]), out: Vec::new(), err: Vec::new(), lines: 0, bad: 0 };
+        printer.all(&b"020106\nno\n\n0303aafe0d16aafe30e34549445f74657374"[..]).unwrap();
+        let out = "null\nnull\n{\"type\":\"eddystone-eid\",\"power_0m\":-29,\"eid\":\"4549445f74657374\",\"ours\":false}\n";
+        assert_eq!(String::from_utf8(printer.out).unwrap(), out);
+        assert_eq!(String::from_utf8(printer.err).unwrap(), "line 2: column 1 is no hex digit\n");
+        assert_eq!((printer.lines, printer.bad), (4, 1));
+    }
+}
