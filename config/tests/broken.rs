@@ -78,6 +78,7 @@ cases! {
     texts_that_must_never_be_sent_are_refused: "texts";
     secrets_in_files_are_refused_and_not_shown: "secrets";
     nothing_reaches_beyond_this_machine_by_mistake: "outside";
+    positions_without_secret_or_group_are_told: "positions";
     wake_beacons_without_shop_uuid_or_key_are_told: "wake";
     files_that_contradict_each_other_are_refused: "conflicts";
     geofences_fall_into_no_known_trap: "geofences";

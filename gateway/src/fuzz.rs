@@ -3,16 +3,21 @@
 //! A new decoder gets a function here, a target of the same name under `gateway/fuzz/fuzz_targets`, its line in [`TARGETS`], and a few seeds
 //! under `gateway/fuzz/corpus`. `deploy/fuzz` runs the targets with libFuzzer; the test below plays the seeds and damaged copies of them.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::LazyLock};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, LazyLock},
+};
 
-use passage_config::{Brand, Namespace, Sender};
-use passage_protocol::{Millis, StaticBeacon, rid::RidPayload};
+use passage_config::{Brand, GeofenceRules, Namespace, Sender, Site};
+use passage_protocol::{DenyList, InstallationId, Millis, StaticBeacon, rid::RidPayload};
 
 use crate::{
     beacon::{
         Decoder,
         frame::{Eddystone, Frame, frames},
     },
+    position::{Intake, app::NoBeacons, owntracks},
     radio::{Advert, Capture},
 };
 
@@ -20,7 +25,7 @@ use crate::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: &[Target] = &[("advert", advert), ("rid", rid), ("capture", capture)];
+pub const TARGETS: &[Target] = &[("advert", advert), ("rid", rid), ("capture", capture), ("owntracks", owntracks)];
 
 /// AD bytes as a radio hands them on.
 pub fn advert(bytes: &[u8]) {
@@ -73,6 +78,15 @@ pub fn capture(bytes: &[u8]) {
     if let Ok(capture) = Capture::read(bytes, PathBuf::from("fuzz")) {
         capture.for_each(drop);
     }
+}
+
+/// What an app posts or publishes, plain or encrypted, and what comes on the topics of the deny list.
+pub fn owntracks(bytes: &[u8]) {
+    let Ok(who) = "phone-of-nobody".parse::<InstallationId>() else { return };
+    let intake = Intake::new(Arc::new(Site::default()), &GeofenceRules::default(), Arc::new(NoBeacons));
+    let _ = intake.read(bytes, &who, Millis(1_795_183_200_000));
+    let _ = owntracks::sealed(bytes);
+    let _ = DenyList::from_slice(bytes);
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ mod phones;
 
 use std::path::Path;
 
+use passage_config::GatewayConfig;
 use passage_gateway::position::Fate;
-use passage_protocol::{Denied, DenyList, Signal, Topic, Zone};
+use passage_protocol::{Clock, Denied, DenyList, Millis, Signal, Topic, Zone};
 use phones::{Phone, Position, Publisher, START, location};
 use serde_json::{Value, json};
 use support::{FakeHub, Mosquitto, eventually, hub_key};
@@ -33,7 +34,7 @@ async fn encrypted_positions_over_the_broker_become_a_stay_and_leave_no_coordina
     let (phone, publisher) = (Phone::new("phone-of-camille"), Publisher::start(broker.port));
     ready(&gateway, &publisher).await;
     for (n, second) in [0i64, 60, 120, 180].into_iter().enumerate() {
-        gateway.clock.set(passage_protocol::Millis(START.0 + second * 1_000));
+        gateway.clock.set(Millis(START.0 + second * 1_000));
         assert!(gateway.handle.advance().await);
         publisher.publish("owntracks/phone-of-camille/s5", true, phone.seal(&location(lat, lon, second))).await;
         met(&gateway, Fate::Fix, n as u64 + 1).await;
@@ -153,6 +154,18 @@ fn asked_for(id: &str) -> Option<Fate> {
     })
 }
 
+/// When a sample was made, in seconds; 0 when it does not tell.
+fn made(sample: &Value) -> i64 {
+    let number = |key: &str| sample["payload"][key].as_i64().or_else(|| sample["payload"][key].as_str()?.parse().ok());
+    ["tst", "created_at"].into_iter().filter_map(number).max().unwrap_or(0).max(0)
+}
+
+/// A phone for each sample, so that none is a repetition of another.
+fn name(id: &str) -> String {
+    let plain = id.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    format!("phone-of-{}", plain.chars().take(28).collect::<String>())
+}
+
 /// Plays a file of samples, ours or another of the same shape: `PASSAGE_OWNTRACKS_SAMPLES=FILE`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_sample_of_the_apps_gets_the_answer_that_empties_their_queue() {
@@ -160,27 +173,21 @@ async fn every_sample_of_the_apps_gets_the_answer_that_empties_their_queue() {
     let file = std::env::var_os("PASSAGE_OWNTRACKS_SAMPLES").map_or(own, Into::into);
     let samples: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     let broker = Mosquitto::start();
-    let gateway = Position::alone(&broker).await;
+    let dir = tempfile::TempDir::new().unwrap();
+    let config = GatewayConfig { clock: Clock::stepped(Millis(0)), ..phones::config(&broker, "gw-position", dir.path()) };
+    let gateway = Position::start(config, dir).await;
     let publisher = Publisher::start(broker.port);
     ready(&gateway, &publisher).await;
     let list = |key: &str| samples[key].as_array().cloned().unwrap_or_default();
-    for sample in list("samples").iter().chain(&list("hostile")) {
+    let mut all: Vec<Value> = list("samples").into_iter().chain(list("hostile")).collect();
+    all.retain(|sample| sample["direction"].as_str().is_none_or(|d| d == "app->server"));
+    // Business time does not go back, so they are played in the order in which they were made.
+    all.sort_by_key(made);
+    for sample in &all {
         let id = sample["id"].as_str().unwrap();
-        if sample["direction"].as_str().is_some_and(|d| d != "app->server") {
-            continue;
-        }
         let payload = &sample["payload"];
-        let number = |v: &Value| v.as_i64().or_else(|| v.as_str()?.parse().ok());
-        let sent = number(&payload["created_at"]).or_else(|| number(&payload["tst"])).filter(|s| *s > 0).unwrap_or(START.secs());
-        let now = passage_protocol::Millis::from_secs(sent);
-        gateway.clock.set(now);
-        let phone = Phone::until(
-            &format!(
-                "phone-of-{}",
-                id.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-").chars().take(28).collect::<String>()
-            ),
-            passage_protocol::Millis(now.0 + 3_600_000),
-        );
+        gateway.clock.set(Millis::from_secs(made(sample)));
+        let phone = Phone::until(&name(id), Millis(i64::MAX));
         let counts = || Fate::ALL.iter().map(|f| gateway.count(*f)).collect::<Vec<_>>();
         let fate_since = |before: &[u64]| {
             let after = counts();
@@ -226,7 +233,7 @@ async fn a_transition_of_our_own_region_is_an_event_of_the_app() {
     let word = |event: &str, second: i64| json!({"_type": "transition", "event": event, "desc": fence.as_str(), "t": "c", "acc": 20, "lat": 1.0, "lon": 2.0, "tst": START.secs() + second});
     assert_eq!(phone.post(&gateway.url(), &word("enter", 0)).await, (200, "[]".to_owned()));
     assert_eq!(phone.post(&gateway.url(), &word("enter", 0)).await, (200, "[]".to_owned()), "sent again");
-    gateway.clock.set(passage_protocol::Millis(START.0 + 60_000));
+    gateway.clock.set(Millis(START.0 + 60_000));
     assert_eq!(phone.post(&gateway.url(), &word("leave", 60)).await, (200, "[]".to_owned()));
     assert!(gateway.handle.advance().await);
     eventually("enter and exit", || hub.count() >= 2).await;

@@ -26,9 +26,14 @@ pub fn secret() -> PositionSecret {
     PositionSecret::new("the secret of hub and position gateways").unwrap()
 }
 
-/// A free port, which somebody else may take before it is used.
+/// A free port below the range that the system takes for outgoing connections, so that nobody is on it when a gateway comes back.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    loop {
+        let port = rand::random_range(20_000..32_000);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A position gateway with its folder; killed when dropped.

@@ -47,6 +47,16 @@ pub struct Phone {
     pub token: String,
 }
 
+/// The phone that an enrolment's answer makes.
+fn phone(answer: &Value) -> Phone {
+    let key = STANDARD.decode(answer["rid_key"].as_str().unwrap()).unwrap().try_into().unwrap();
+    Phone {
+        installation: answer["installation"].as_str().unwrap().to_owned(),
+        key: ChainKey { day: answer["key_day"].as_i64().unwrap(), key },
+        token: answer["position_token"].as_str().unwrap().to_owned(),
+    }
+}
+
 /// How the hub's SMS leave in a test.
 pub enum Sms {
     Sandbox,
@@ -188,13 +198,17 @@ impl Scene {
             assert_eq!(answer.status().as_u16(), 403, "an enrolment failed in an unexpected way: {}", answer.text().await.unwrap());
             return None;
         }
-        let answer: Value = answer.json().await.unwrap();
-        let key = STANDARD.decode(answer["rid_key"].as_str().unwrap()).unwrap().try_into().unwrap();
-        Some(Phone {
-            installation: answer["installation"].as_str().unwrap().to_owned(),
-            key: ChainKey { day: answer["key_day"].as_i64().unwrap(), key },
-            token: answer["position_token"].as_str().unwrap().to_owned(),
-        })
+        Some(phone(&answer.json().await.unwrap()))
+    }
+
+    /// Installs the app of a member who allows `presence`, and gives the key for its encrypted reports too.
+    pub async fn enrol_with_key(&self, crm_id: &str) -> (Phone, String) {
+        let body = json!({
+            "brand": "maison-aubrac", "entity": "maison-aubrac", "member": { "kind": "crm_id", "value": crm_id },
+            "wording": "app-2026-10-fr", "purposes": ["presence"],
+        });
+        let answer: Value = self.post("/v1/app/installations", &body).await.json().await.unwrap();
+        (phone(&answer), answer["owntracks_key"].as_str().unwrap().to_owned())
     }
 
     /// Tells the hub whose cookie it is.

@@ -99,7 +99,7 @@ pub(super) fn decode<'a>(bytes: &'a [u8], who: &InstallationId, now: Millis, gro
 }
 
 /// The content of a payload that must be encrypted. A plain one is refused unread.
-pub(super) fn sealed(bytes: &[u8]) -> Result<Cow<'_, str>, Fate> {
+pub(crate) fn sealed(bytes: &[u8]) -> Result<Cow<'_, str>, Fate> {
     let envelope: Envelope<'_> = serde_json::from_slice(bytes).map_err(|_| Fate::Poison)?;
     match (envelope.kind.text(), envelope.data) {
         (Some("encrypted"), Loose::Text(data)) => Ok(data),
