@@ -181,7 +181,11 @@ async fn two_gateways_share_the_phones_and_one_takes_over_when_the_other_is_kill
         assert_eq!(after[phone.id.as_str()], before[phone.id.as_str()], "{} did not change hands, and nothing happened to it", phone.id);
     }
     for phone in share(2) {
-        let new: Vec<&Event> = after[phone.id.as_str()].iter().map(|(_, e)| e).filter(|e| !before[phone.id.as_str()].iter().any(|(_, b)| b.id == e.id)).collect();
+        let new: Vec<&Event> = after[phone.id.as_str()]
+            .iter()
+            .map(|(_, e)| e)
+            .filter(|e| !before[phone.id.as_str()].iter().any(|(_, b)| b.id == e.id))
+            .collect();
         assert!(!new.is_empty() && new.iter().all(|e| e.phase == Phase::Enter && e.initial), "{}: {new:?}", phone.id);
     }
 

@@ -41,7 +41,7 @@ fn cipher(key: &str) -> XSalsa20Poly1305 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_app_that_is_deleted_is_shut_out_within_a_minute_and_stays_so() {
+async fn who_deletes_the_app_or_withdraws_presence_is_shut_out_within_a_minute_and_stays_so() {
     let broker = Broker::start();
     let scene = Scene::new("sqlite:hub.db", broker.port, &Sms::Sandbox);
     std::fs::write(scene.path("positions.key"), "the secret of hub and position gateways").unwrap();
@@ -51,7 +51,9 @@ async fn an_app_that_is_deleted_is_shut_out_within_a_minute_and_stays_so() {
     let _hub = scene.start_hub().await;
     let (lina, key) = scene.enrol_with_key("C-00001").await;
     let (ines, _) = scene.enrol_with_key("C-00002").await;
-    let more = format!("position_listen = \"{}\"\npositions = {{ secret = \"file:positions.key\", set_waypoints = false }}", scene.positions);
+    let (third, _) = scene.enrol_with_key("C-00003").await;
+    let more =
+        format!("position_listen = \"{}\"\npositions = {{ secret = \"file:positions.key\", set_waypoints = false }}", scene.positions);
     scene.write_gateway("gw-position", None, "\"none\"", &more);
     let mut gateway = scene.start_gateway("gw-position");
     eventually("Lina's position is taken", PATIENCE, || async { (status(&scene, &lina).await == Some(200)).then_some(()) }).await;
@@ -70,9 +72,20 @@ async fn an_app_that_is_deleted_is_shut_out_within_a_minute_and_stays_so() {
     eventually("Lina is shut out", BOUND, || async { (status(&scene, &lina).await == Some(401)).then_some(()) }).await;
     assert_eq!(status(&scene, &ines).await, Some(200));
 
+    // Ines withdraws `presence` at the till; the hub hears of it with the evening's file.
+    let members = std::fs::read_to_string(scene.path("data/members.csv")).unwrap();
+    let withdrawn: Vec<String> =
+        members.lines().map(|l| if l.starts_with("C-00002,") { l.replace(",yes", ",no") } else { l.to_owned() }).collect();
+    std::fs::write(scene.path("data/members.csv"), withdrawn.join("\n")).unwrap();
+    scene.hub(&["import"]);
+    eventually("Ines is shut out", BOUND, || async { (status(&scene, &ines).await == Some(401)).then_some(()) }).await;
+    assert_eq!(status(&scene, &third).await, Some(200));
+
     gateway.kill();
     let mut gateway = scene.start_gateway("gw-position");
-    eventually("the gateway is back", PATIENCE, || async { (status(&scene, &ines).await == Some(200)).then_some(()) }).await;
-    assert_eq!(status(&scene, &lina).await, Some(401));
+    eventually("the gateway is back", PATIENCE, || async { (status(&scene, &third).await == Some(200)).then_some(()) }).await;
+    for gone in [&lina, &ines] {
+        assert_eq!(status(&scene, gone).await, Some(401));
+    }
     gateway.stop();
 }
