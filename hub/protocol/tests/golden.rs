@@ -1,7 +1,7 @@
 //! Every message of version 1 as it stands on the wire, byte for byte. These files stay for ever: a hub reads them as long as it reads version 1.
 
 use passage_protocol::{
-    Ack, Envelope, Event, GatewayState, Gone, GoneReason, Hello, HubState, Millis, Phase, PositionToken, Rid, SeqRange, Signal,
+    Ack, Denied, DenyList, Envelope, Event, GatewayState, Gone, GoneReason, Hello, HubState, Millis, Phase, PositionToken, Rid, SeqRange, Signal,
     StaticBeacon, Strength, Subject, WireError, Zone,
     sign::{Pinned, Signing},
     site::{Action, Command, SiteManifest, digest},
@@ -88,6 +88,15 @@ fn a_site_manifest() {
     golden(include_bytes!("golden/v1/site-manifest.json"), &manifest, SiteManifest::from_slice, SiteManifest::to_vec);
     assert_eq!(manifest.verify(&pinned()), Ok(()));
     assert!(SiteManifest { revision: 8, ..manifest }.verify(&pinned()).is_err());
+}
+
+#[test]
+fn a_deny_list() {
+    let ended = Denied { installation: "a1b2c3d4e5f6".parse().unwrap(), until: None };
+    let replaced = Denied { installation: "b2c3d4e5f6a1".parse().unwrap(), until: Some(Millis(AT.0 + 86_400_000)) };
+    let list = DenyList::parts(&"lyon-1".parse().unwrap(), 7, &[ended, replaced], &signing()).remove(0);
+    golden(include_bytes!("golden/v1/deny-list.json"), &list, DenyList::from_slice, DenyList::to_vec);
+    assert_eq!(list.verify(&pinned()), Ok(()));
 }
 
 #[test]
