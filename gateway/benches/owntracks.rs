@@ -115,10 +115,14 @@ fn owntracks(c: &mut Criterion) {
     let (site, reports) = (site(), reports());
     let changes = decide(&site, &reports);
     println!("{} reports of {PHONES} phones make {changes} events", reports.len());
-    rate("JSON body to decision", reports.len(), || drop(black_box(decide(&site, &reports))));
+    rate("JSON body to decision", reports.len(), || {
+        black_box(decide(&site, &reports));
+    });
     let intake = Intake::new(Arc::clone(&site), &GeofenceRules::default(), Arc::new(NoBeacons));
     let decode = || reports.iter().filter(|(now, who, body)| intake.read(body, who, *now).is_ok()).count();
-    rate("of that, JSON body to fix", reports.len(), || drop(black_box(decode())));
+    rate("of that, JSON body to fix", reports.len(), || {
+        black_box(decode());
+    });
 
     let mut group = c.benchmark_group("owntracks");
     group.sample_size(10).throughput(Throughput::Elements(reports.len() as u64));

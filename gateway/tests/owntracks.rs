@@ -142,10 +142,7 @@ async fn who_is_denied_is_shut_out_over_http_and_over_the_broker_and_after_a_res
 /// was made. A sample that is not named here must be answered like the rest and end in some fate.
 fn asked_for(id: &str) -> Option<Fate> {
     Some(match id {
-        "android-location-mqtt"
-        | "android-location-extended-pretty"
-        | "ios-location-http"
-        | "ios-location-beacon-trigger" => Fate::Far,
+        "android-location-mqtt" | "android-location-extended-pretty" | "ios-location-http" | "ios-location-beacon-trigger" => Fate::Far,
         // Near a store of the demo, on a holiday.
         "android-location-http" => Fate::Closed,
         "ping-same-fix" => Fate::Ignored,

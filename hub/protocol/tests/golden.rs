@@ -1,8 +1,8 @@
 //! Every message of version 1 as it stands on the wire, byte for byte. These files stay for ever: a hub reads them as long as it reads version 1.
 
 use passage_protocol::{
-    Ack, Denied, DenyList, Envelope, Event, GatewayState, Gone, GoneReason, Hello, HubState, Millis, Phase, PositionToken, Rid, SeqRange, Signal,
-    StaticBeacon, Strength, Subject, WireError, Zone,
+    Ack, Denied, DenyList, Envelope, Event, GatewayState, Gone, GoneReason, Hello, HubState, Millis, Phase, PositionToken, Rid, SeqRange,
+    Signal, StaticBeacon, Strength, Subject, WireError, Zone,
     sign::{Pinned, Signing},
     site::{Action, Command, SiteManifest, digest},
 };
