@@ -124,6 +124,8 @@ fn ble(f: Field<'_>) -> Option<BleRadio> {
         adapter: r.may("adapter", |f| f.text().map(str::to_owned)),
         // A chip that filters duplicates reports every 10.4 s; below 12 s it would look dead.
         restart_after: r.or("restart_after", d.restart_after, |f| f.duration(12 * SECOND, HOUR)),
+        exit_after: r.or("exit_after", d.exit_after, |f| f.duration(60 * SECOND, 24 * HOUR)),
+        restart_daemon: r.or("restart_daemon", d.restart_daemon, |f| f.flag()),
     };
     r.done();
     Some(ble)

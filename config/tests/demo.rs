@@ -67,8 +67,13 @@ fn the_bluetooth_adapter_can_be_chosen() {
         load_gateway(&file).map(|gateway| gateway.radio)
     };
     assert_eq!(load("radio = \"ble\"").unwrap(), Radio::Ble(BleRadio::default()));
-    let chosen = BleRadio { adapter: Some("hci1".to_owned()), restart_after: std::time::Duration::from_secs(60) };
-    assert_eq!(load("radio = { ble = { adapter = \"hci1\", restart_after = \"1 min\" } }").unwrap(), Radio::Ble(chosen));
+    let minute = std::time::Duration::from_secs(60);
+    let chosen = BleRadio { adapter: Some("hci1".to_owned()), restart_after: minute, exit_after: 30 * minute, restart_daemon: false };
+    assert_eq!(
+        load("radio = { ble = { adapter = \"hci1\", restart_after = \"1 min\", exit_after = \"30 min\", restart_daemon = false } }")
+            .unwrap(),
+        Radio::Ble(chosen)
+    );
     let errors = load("radio = { ble = { restart_after = \"2 s\" } }").unwrap_err().to_string();
     assert!(errors.contains("gateway.toml") && errors.contains("mend"), "{errors}");
 }

@@ -132,8 +132,7 @@ impl Gateway {
         }
         let (position_addr, counters) = (positions.address(), positions.counters());
         let decider = Decider { machines, outbox: outbox.clone(), inputs: inbox, clock: config.clock.clone() };
-        let listener =
-            opened.map(|o| Listener { source: o.source, inputs: inputs.clone(), clock: config.clock.clone(), health: Arc::clone(&health) });
+        let listener = opened.map(|o| Listener::new(o.source, inputs.clone(), config.clock.clone(), Arc::clone(&health)));
         let uplink = Uplink {
             id: config.id.clone(),
             mqtt: config.mqtt.clone(),

@@ -64,13 +64,18 @@ pub enum Radio {
 pub struct BleRadio {
     /// Address or name (`hci1`) of the adapter; the first one when it is left out.
     pub adapter: Option<String>,
-    /// Silence after which the scan is started again.
+    /// Silence after which the scan is started again. A chip that filters duplicates reports every 10.4 s: below 12 s it looks dead.
     pub restart_after: Duration,
+    /// The gateway ends, so that its service manager starts it anew, when BlueZ or the message bus has refused every call for so long.
+    /// Silence alone never ends it.
+    pub exit_after: Duration,
+    /// Whether a daemon that has lost track of its scan may be restarted (`bluetooth.service`, through systemd).
+    pub restart_daemon: bool,
 }
 
 impl Default for BleRadio {
     fn default() -> Self {
-        Self { adapter: None, restart_after: Duration::from_secs(15) }
+        Self { adapter: None, restart_after: Duration::from_secs(15), exit_after: Duration::from_secs(600), restart_daemon: true }
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod air;
+pub mod bluez;
 pub mod judge;
 pub mod scenario;
 

@@ -2,8 +2,10 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Mutex, PoisonError, atomic::AtomicU64},
+    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::AtomicU64},
 };
+
+use crate::radio::Vitals;
 
 /// What happened since the start; shared by all tasks.
 #[derive(Debug, Default)]
@@ -26,6 +28,8 @@ pub struct Health {
     pub adverts_dropped: AtomicU64,
     /// Connections to the broker that came up.
     pub connections: AtomicU64,
+    /// How the radio does, once a source that has one is open.
+    pub radio: OnceLock<Arc<Vitals>>,
     flags: Mutex<BTreeSet<&'static str>>,
 }
 
@@ -42,6 +46,8 @@ impl Health {
 
     /// The raised flags in alphabetical order.
     pub fn flags(&self) -> Vec<String> {
-        self.flags.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|f| (*f).to_owned()).collect()
+        let mut raised = self.flags.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        raised.extend(self.radio.get().into_iter().flat_map(|radio| radio.flags()).filter_map(|(name, raised)| raised.then_some(name)));
+        raised.into_iter().map(str::to_owned).collect()
     }
 }

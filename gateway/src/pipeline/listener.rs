@@ -30,14 +30,27 @@ pub struct Listener {
     pub clock: Clock,
     /// Counters and flags.
     pub health: Arc<Health>,
+    gave_up: bool,
 }
 
 impl Listener {
-    /// Listens until `stop`. When the source ends, time goes on, so that the last stays are closed.
+    /// From `source` to `inputs`.
+    pub fn new(source: Box<dyn Source>, inputs: mpsc::Sender<Input>, clock: Clock, health: Arc<Health>) -> Self {
+        Self { source, inputs, clock, health, gave_up: false }
+    }
+
+    /// Listens until `stop`. When the source ends, time goes on, so that the last stays are closed. When the radio has given up, the gateway
+    /// stops, so that its service manager starts it anew.
     pub async fn run(mut self, stop: CancellationToken) {
+        if let Some(radio) = self.source.vitals() {
+            let _ = self.health.radio.set(radio);
+        }
         tokio::select! {
             () = self.listen() => {}
             () = stop.cancelled() => return,
+        }
+        if self.gave_up {
+            return stop.cancel();
         }
         tracing::info!("the source of adverts has ended");
         tokio::select! {
@@ -58,6 +71,10 @@ impl Listener {
                 }
                 Some(Err(e)) => {
                     self.broken(&e);
+                    if matches!(e, RadioError::GaveUp(_)) {
+                        self.gave_up = true;
+                        return;
+                    }
                     continue;
                 }
             };
@@ -80,7 +97,7 @@ impl Listener {
 
     fn broken(&self, e: &RadioError) {
         self.health.radio_errors.fetch_add(1, Ordering::Relaxed);
-        if matches!(e, RadioError::Adapter(_)) {
+        if matches!(e, RadioError::Adapter(_) | RadioError::GaveUp(_)) {
             self.health.flag("radio-silent", true);
         }
         tracing::warn!("{e}");
@@ -152,8 +169,31 @@ mod tests {
         let (inputs, _inbox) = mpsc::channel(1);
         let health = Arc::new(Health::default());
         let clock = Clock::stepped(Millis(0));
-        Listener { source: Box::new(Overrun), inputs, clock, health: Arc::clone(&health) }.listen().await;
+        Listener::new(Box::new(Overrun), inputs, clock, Arc::clone(&health)).listen().await;
         assert_eq!(health.adverts_dropped.load(Ordering::Relaxed), 3);
         assert_eq!(health.flags(), ["radio-overrun"]);
+    }
+
+    /// A radio that has heard something once and then gives up.
+    struct Spent(Vec<RadioError>);
+
+    #[async_trait::async_trait]
+    impl Source for Spent {
+        async fn next(&mut self) -> Option<Result<Heard, RadioError>> {
+            self.0.pop().map(Err)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_radio_that_has_given_up_stops_the_gateway_and_any_other_fault_does_not() {
+        for (fault, stops) in [(RadioError::GaveUp("x".into()), true), (RadioError::Adapter("x".into()), false)] {
+            let (inputs, inbox) = mpsc::channel(1);
+            drop(inbox);
+            let stop = CancellationToken::new();
+            let source = Box::new(Spent(vec![fault]));
+            let clock = Clock::System;
+            Listener::new(source, inputs, clock, Arc::default()).run(stop.clone()).await;
+            assert_eq!(stop.is_cancelled(), stops);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Where adverts come from: this machine's radio, a capture, virtual phones, or a channel.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use passage_protocol::Millis;
@@ -12,11 +12,13 @@ mod open;
 pub mod paced;
 pub mod replay;
 pub mod simulate;
+pub mod vitals;
 
 pub use channel::ChannelSource;
 pub use open::open;
 pub use paced::Paced;
 pub use replay::{Capture, Replay};
+pub use vitals::Vitals;
 
 /// One radio advertisement. It lives and dies in memory; Debug output hides everything that could name a stranger.
 #[derive(Clone, PartialEq, Eq)]
@@ -96,6 +98,9 @@ pub enum RadioError {
     /// The radio of this machine cannot be used; the text ends with what to do.
     #[error("{0}")]
     Adapter(String),
+    /// The radio could not be brought back for so long that only a new process is left to try. The source ends after it.
+    #[error("{0}")]
+    GaveUp(String),
 }
 
 /// A stream of adverts in the order of their time.
@@ -109,5 +114,10 @@ pub trait Source: Send {
     /// Adverts that this source had to drop so far because nobody took them in time.
     fn dropped(&self) -> u64 {
         0
+    }
+
+    /// How the radio behind this source does; `None` when there is none.
+    fn vitals(&self) -> Option<Arc<Vitals>> {
+        None
     }
 }

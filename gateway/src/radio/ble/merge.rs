@@ -1,129 +1,200 @@
-//! btleplug's maps and half adverts to whole ones. Pure.
+//! The several events of one advert back to one advert. Pure.
+//!
+//! BlueZ tells an advert in one signal; btleplug makes of it up to four events, one after the other: strength, manufacturer data, service data,
+//! new service UUIDs. Nothing ties them together but their order and their sender. An advert is therefore whole when another one begins: an
+//! event of another sender, or one of a kind that it has already.
 
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
 };
 
+use passage_protocol::Millis;
 use uuid::Uuid;
 
-use crate::beacon::ad;
+use super::{
+    bytes,
+    devices::{Device, Devices, UUIDS},
+};
+use crate::radio::Advert;
 
-/// Most senders whose last strength is remembered.
-const SENDERS: usize = 4096;
-/// A strength belongs to payloads that come within this; BlueZ forgets a silent sender after the same time.
-const FRESH: Duration = Duration::from_secs(30);
-/// Where the 32 free bits of a short UUID stand in the Bluetooth base UUID.
-const BASE: u128 = 0x0000_0000_0000_1000_8000_0080_5f9b_34fb;
+/// An advert to which nothing was added for so long is whole. The events of one signal come within a millisecond.
+pub const SETTLED: Duration = Duration::from_millis(20);
 
-/// The last strength of each sender. BlueZ tells it before the payload, and only when it has changed.
-#[derive(Debug, Default)]
-pub struct Strengths {
-    last: HashMap<[u8; 6], (i8, Instant)>,
+/// One event of a sender, as btleplug tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// Strength in dBm.
+    Rssi(i16),
+    /// Manufacturer data by company id.
+    Manufacturer(HashMap<u16, Vec<u8>>),
+    /// Service data by service.
+    Service(HashMap<Uuid, Vec<u8>>),
+    /// All service UUIDs that BlueZ knows of the sender, old ones too.
+    Services(Vec<Uuid>),
 }
 
-impl Strengths {
-    /// A sender was heard with this strength.
-    pub fn heard(&mut self, address: [u8; 6], rssi: i16, now: Instant) {
-        if self.last.len() >= SENDERS && !self.last.contains_key(&address) {
-            self.last.retain(|_, (_, at)| now.duration_since(*at) < FRESH);
-            if self.last.len() >= SENDERS {
-                self.last.clear();
-            }
+/// What [`Merger`] makes of the events.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Merged {
+    /// A whole advert.
+    Advert(Advert),
+    /// An advert without manufacturer data, service data or a 128-bit service UUID: nothing that could be ours.
+    Empty,
+}
+
+/// The advert that is not whole yet, and what is known of its sender and the others.
+#[derive(Debug)]
+pub struct Merger {
+    open: Option<Open>,
+    devices: Devices,
+}
+
+#[derive(Debug)]
+struct Open {
+    address: [u8; 6],
+    at: Millis,
+    touched: Instant,
+    kinds: u8,
+    data: Vec<u8>,
+}
+
+impl Part {
+    fn kind(&self) -> u8 {
+        match self {
+            Self::Rssi(_) => 1,
+            Self::Manufacturer(_) => 2,
+            Self::Service(_) => 4,
+            Self::Services(_) => 8,
         }
-        let rssi = i8::try_from(rssi.clamp(-128, 127)).unwrap_or(i8::MIN);
-        self.last.insert(address, (rssi, now));
+    }
+}
+
+impl Merger {
+    /// Nothing has been heard yet.
+    pub fn new(now: Instant) -> Self {
+        Self { open: None, devices: Devices::new(now) }
     }
 
-    /// The strength of a payload that came now; `None` when none was told lately.
-    pub fn of(&mut self, address: [u8; 6], now: Instant) -> Option<i8> {
-        let (rssi, at) = self.last.get_mut(&address)?;
-        if now.duration_since(*at) >= FRESH {
+    /// Takes one event in; gives the advert before it when that is whole by this. `at` is the business time of its arrival.
+    pub fn take(&mut self, address: [u8; 6], part: Part, at: Millis, now: Instant) -> Option<Merged> {
+        let kind = part.kind();
+        let fresh = match &part {
+            Part::Services(told) => fresh(self.devices.of(address, now), told),
+            _ => Vec::new(),
+        };
+        // Nothing new about the sender's services: no sign of an advert.
+        if matches!(part, Part::Services(_)) && fresh.is_empty() {
             return None;
         }
-        *at = now;
-        Some(*rssi)
-    }
-}
-
-/// The AD structures of manufacturer data, by company id.
-pub fn manufacturer_data(companies: &HashMap<u16, Vec<u8>>) -> Vec<u8> {
-    let mut data = Vec::new();
-    for (company, value) in companies {
-        ad::push(&mut data, ad::MANUFACTURER, &[&company.to_le_bytes(), value]);
-    }
-    data
-}
-
-/// The AD structures of service data, by service.
-pub fn service_data(services: &HashMap<Uuid, Vec<u8>>) -> Vec<u8> {
-    let mut data = Vec::new();
-    for (service, value) in services {
-        match short(*service) {
-            Some(short) => ad::push(&mut data, ad::SERVICE_DATA_16, &[&short.to_le_bytes(), value]),
-            None => ad::push(&mut data, ad::SERVICE_DATA_128, &[&service.as_u128().to_le_bytes(), value]),
+        // The kinds come in one order; a kind that does not come behind the last one begins another advert.
+        let goes_on = self.open.as_ref().is_some_and(|open| open.address == address && open.kinds < kind && !open.is_settled(now));
+        let before = if goes_on { None } else { self.close(now) };
+        let device = self.devices.of(address, now);
+        match &part {
+            Part::Rssi(rssi) => device.rssi = Some(strength(*rssi)),
+            Part::Services(_) => remember(device, &fresh),
+            _ => {}
         }
+        let open = self.open.get_or_insert_with(|| Open { address, at, touched: now, kinds: 0, data: Vec::new() });
+        open.kinds |= kind;
+        open.touched = now;
+        match part {
+            Part::Rssi(_) => {}
+            Part::Manufacturer(companies) => bytes::manufacturer_data(&mut open.data, &companies),
+            Part::Service(services) => bytes::service_data(&mut open.data, &services),
+            Part::Services(_) => bytes::services(&mut open.data, &fresh),
+        }
+        before
     }
-    data
+
+    /// The answer to the question for a sender's first advert, which came without strength and payload.
+    pub fn first(&mut self, address: [u8; 6], first: First, at: Millis, now: Instant) -> Option<Merged> {
+        let device = self.devices.of(address, now);
+        let told = fresh(device, &first.services);
+        remember(device, &told);
+        // Without a strength it is only remembered by BlueZ, not heard.
+        let rssi = strength(first.rssi?);
+        device.rssi = Some(rssi);
+        let mut data = Vec::new();
+        bytes::manufacturer_data(&mut data, &first.manufacturer);
+        bytes::service_data(&mut data, &first.service);
+        bytes::services(&mut data, &device.services);
+        Some(merged(address, at, Some(rssi), data))
+    }
+
+    /// The open advert, when nothing was added to it for [`SETTLED`].
+    pub fn settle(&mut self, now: Instant) -> Option<Merged> {
+        if self.open.as_ref()?.is_settled(now) { self.close(now) } else { None }
+    }
+
+    /// True when an advert waits for its end.
+    pub fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// The services that BlueZ remembers of a sender that was heard before this session.
+    pub fn known(&mut self, address: [u8; 6], services: &[Uuid], now: Instant) {
+        let device = self.devices.of(address, now);
+        let told = fresh(device, services);
+        remember(device, &told);
+    }
+
+    fn close(&mut self, now: Instant) -> Option<Merged> {
+        let mut open = self.open.take()?;
+        let device = self.devices.of(open.address, now);
+        // BlueZ tells a service UUID only once; an advert that brings nothing else is the same advert again.
+        if open.data.is_empty() {
+            bytes::services(&mut open.data, &device.services);
+        }
+        Some(merged(open.address, open.at, device.rssi, open.data))
+    }
 }
 
-/// The 16-bit form of a UUID that has one.
-fn short(uuid: Uuid) -> Option<u16> {
-    let bits = uuid.as_u128();
-    if bits & !(0xffff_u128 << 96) == BASE { u16::try_from(bits >> 96).ok() } else { None }
+/// What BlueZ knows of a sender at its first advert.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct First {
+    /// Strength in dBm; `None` when it was heard before, not now.
+    pub rssi: Option<i16>,
+    /// Manufacturer data by company id.
+    pub manufacturer: HashMap<u16, Vec<u8>>,
+    /// Service data by service.
+    pub service: HashMap<Uuid, Vec<u8>>,
+    /// Service UUIDs.
+    pub services: Vec<Uuid>,
 }
 
-/// The address at the end of a BlueZ device path, `hci0/dev_AA_BB_CC_DD_EE_FF`.
-pub fn address(device: &str) -> Option<[u8; 6]> {
-    let digits: String = device.rsplit("dev_").next()?.split('_').collect();
-    let mut address = [0; 6];
-    hex::decode_to_slice(digits, &mut address).ok()?;
-    Some(address)
+impl Open {
+    fn is_settled(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.touched) >= SETTLED
+    }
+}
+
+fn merged(address: [u8; 6], at: Millis, rssi: Option<i8>, data: Vec<u8>) -> Merged {
+    match rssi {
+        Some(rssi) if !data.is_empty() => Merged::Advert(Advert { at, address, rssi, data }),
+        _ => Merged::Empty,
+    }
+}
+
+fn strength(rssi: i16) -> i8 {
+    i8::try_from(rssi.clamp(-128, 127)).unwrap_or(i8::MIN)
+}
+
+/// The services that BlueZ has not told of this sender before.
+fn fresh(device: &Device, told: &[Uuid]) -> Vec<Uuid> {
+    told.iter().filter(|service| !device.told.contains(service)).take(UUIDS).copied().collect()
+}
+
+fn remember(device: &mut Device, fresh: &[Uuid]) {
+    if fresh.is_empty() {
+        return;
+    }
+    device.told.extend(fresh);
+    let excess = device.told.len().saturating_sub(UUIDS);
+    device.told.drain(..excess);
+    device.services = fresh.to_vec();
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const A: [u8; 6] = [0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff];
-
-    #[test]
-    fn a_payload_takes_the_strength_that_was_told_last() {
-        let (mut strengths, now) = (Strengths::default(), Instant::now());
-        assert_eq!(strengths.of(A, now), None);
-        strengths.heard(A, -60, now);
-        strengths.heard(A, -61, now);
-        assert_eq!(strengths.of(A, now), Some(-61));
-        assert_eq!(strengths.of(A, now + Duration::from_secs(20)), Some(-61), "an unchanged strength is not told again");
-        assert_eq!(strengths.of(A, now + Duration::from_secs(45)), Some(-61));
-        assert_eq!(strengths.of(A, now + Duration::from_secs(80)), None);
-    }
-
-    #[test]
-    fn ever_new_addresses_cost_bounded_memory() {
-        let (mut strengths, now) = (Strengths::default(), Instant::now());
-        for n in 0..20_000u32 {
-            let [a, b, c, d] = n.to_be_bytes();
-            strengths.heard([0, 0, a, b, c, d], -60, now);
-            assert!(strengths.last.len() <= SENDERS);
-        }
-    }
-
-    #[test]
-    fn maps_become_the_structures_that_were_on_the_air() {
-        let apple = HashMap::from([(0x004c, vec![2, 0x15])]);
-        assert_eq!(manufacturer_data(&apple), [5, 0xff, 0x4c, 0x00, 2, 0x15]);
-        let battery = HashMap::from([(Uuid::from_u128(0x0000_180f_0000_1000_8000_0080_5f9b_34fb), vec![99])]);
-        assert_eq!(service_data(&battery), [4, 0x16, 0x0f, 0x18, 99]);
-        let ours = HashMap::from([(Uuid::from_bytes([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]), vec![0x1c])]);
-        assert_eq!(service_data(&ours), [18, 0x21, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0x1c]);
-        assert!(manufacturer_data(&HashMap::from([(1, vec![0; 300])])).is_empty(), "no advert is that long");
-    }
-
-    #[test]
-    fn the_address_is_read_from_the_path() {
-        assert_eq!(address("hci0/dev_AA_BB_CC_DD_EE_FF"), Some(A));
-        assert_eq!(address("hci0"), None);
-        assert_eq!(address("hci0/dev_AA_BB"), None);
-    }
-}
+mod tests;

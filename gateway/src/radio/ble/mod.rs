@@ -1,11 +1,17 @@
 //! This machine's Bluetooth adapter, through BlueZ.
 //!
+//! ```text
+//! btleplug events -> link (own thread) -> merge -> queue -> the listener      adverts
+//! watch (own bus connection) -> link -> scan <-> ladder                       what to do about a silence
+//! ```
+//!
 //! btleplug gives events, not adverts: the strength and the payload of one advert come one after the other, and the first advert of an
-//! address comes without either. [`merge`] makes adverts of them again; `scan` keeps the scan alive.
+//! address comes without either. [`merge`] makes adverts of them again. BlueZ falls silent without an error when its daemon, the adapter or the
+//! bus goes away: [`ladder`] says what to do then, and `scan` does it.
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicU64, Ordering::Relaxed},
 };
 
 use async_trait::async_trait;
@@ -14,15 +20,22 @@ use passage_protocol::Clock;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{Advert, Heard, RadioError, Source};
+use super::{Advert, Heard, RadioError, Source, Vitals};
 
 pub mod advertise;
+pub mod bytes;
+pub mod devices;
+pub mod ladder;
+mod link;
 pub mod merge;
+pub mod pressure;
+pub mod rate;
 mod scan;
 mod session;
+mod watch;
 
+use merge::Merged;
 use scan::Scan;
-use session::Session;
 
 /// Adverts that wait for the decider; more are dropped and counted.
 const QUEUE: usize = 4096;
@@ -30,20 +43,19 @@ const QUEUE: usize = 4096;
 /// A source of what the adapter hears. Dropping it ends the scan.
 pub struct Ble {
     heard: mpsc::Receiver<Result<Advert, RadioError>>,
-    dropped: Arc<AtomicU64>,
+    vitals: Arc<Vitals>,
     _stop: DropGuard,
 }
 
 impl Ble {
     /// Finds the adapter and starts to scan. The error says what is missing and how to mend it.
     pub async fn open(options: BleRadio, clock: Clock) -> Result<Self, RadioError> {
-        let session = Session::open(options.adapter.as_deref()).await?;
         let (sender, heard) = mpsc::channel(QUEUE);
-        let dropped = Arc::new(AtomicU64::new(0));
+        let vitals = Arc::new(Vitals::default());
+        let out = Out { sender, vitals: Arc::clone(&vitals), heard: Arc::default(), clock };
         let stop = CancellationToken::new();
-        let out = Out { sender, dropped: Arc::clone(&dropped), clock };
-        tokio::spawn(Scan::new(session, options, out).run(stop.clone()));
-        Ok(Self { heard, dropped, _stop: stop.drop_guard() })
+        tokio::spawn(Scan::open(options, out).await?.run(stop.clone()));
+        Ok(Self { heard, vitals, _stop: stop.drop_guard() })
     }
 }
 
@@ -55,7 +67,11 @@ impl Source for Ble {
     }
 
     fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        self.vitals.lost()
+    }
+
+    fn vitals(&self) -> Option<Arc<Vitals>> {
+        Some(Arc::clone(&self.vitals))
     }
 }
 
@@ -63,22 +79,34 @@ impl Source for Ble {
 #[derive(Clone)]
 struct Out {
     sender: mpsc::Sender<Result<Advert, RadioError>>,
-    dropped: Arc<AtomicU64>,
+    vitals: Arc<Vitals>,
+    /// Events of senders, whatever they carry: a sign of life of the radio.
+    heard: Arc<AtomicU64>,
     clock: Clock,
 }
 
 impl Out {
-    fn advert(&self, address: [u8; 6], rssi: i8, data: Vec<u8>) {
-        self.put(Ok(Advert { at: self.clock.now(), address, rssi, data }));
+    fn merged(&self, merged: Option<Merged>) {
+        match merged {
+            Some(Merged::Advert(advert)) => {
+                self.vitals.adverts.fetch_add(1, Relaxed);
+                if self.sender.try_send(Ok(advert)).is_err() {
+                    self.vitals.dropped.fetch_add(1, Relaxed);
+                }
+            }
+            Some(Merged::Empty) => {
+                self.vitals.empty.fetch_add(1, Relaxed);
+            }
+            None => {}
+        }
     }
 
     fn error(&self, error: RadioError) {
-        self.put(Err(error));
+        // A full queue is a fault of its own, and counted.
+        let _ = self.sender.try_send(Err(error));
     }
 
-    fn put(&self, item: Result<Advert, RadioError>) {
-        if self.sender.try_send(item).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+    async fn last_word(&self, error: RadioError) {
+        let _ = self.sender.send(Err(error)).await;
     }
 }

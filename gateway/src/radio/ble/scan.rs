@@ -1,212 +1,227 @@
-//! Keeps a scan alive: BlueZ falls silent without an error when its daemon, the adapter or the bus goes away.
+//! Keeps a scan alive: does what the ladder says, and tells it what has become of it.
 
 use std::{
-    sync::Arc,
+    future::pending,
+    pin::Pin,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
-use btleplug::api::{Central as _, CentralEvent, CentralState, Peripheral as _};
-use tokio::{sync::Semaphore, time::MissedTickBehavior};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     BleRadio, Out, RadioError,
-    merge::{self, Strengths},
-    session::{Session, fault},
+    ladder::{Action, Ladder, Outcome, Times},
+    link::{Link, Order},
+    rate::Rate,
+    session::Trouble,
 };
 
-/// Devices whose first advert is asked for at the same time; in a crowd, the rest wait for their second advert.
-const QUESTIONS: usize = 8;
-/// Longest wait between two attempts to end a silence.
-const PATIENCE: Duration = Duration::from_secs(300);
-/// Attempts after which the silence is reported.
-const REPORT_AFTER: u32 = 3;
+/// How often the ladder is asked.
+const TICK: Duration = Duration::from_millis(100);
+/// An order is a handful of calls that are limited to 5 s each; connecting to a frozen bus is not limited by itself.
+const ORDER: Duration = Duration::from_secs(15);
+
+type Running = Pin<Box<dyn Future<Output = Result<(), Trouble>> + Send>>;
 
 /// The task behind a [`super::Ble`].
 pub(super) struct Scan {
-    session: Session,
     options: BleRadio,
     out: Out,
-    strengths: Strengths,
-    questions: Arc<Semaphore>,
-    watchdog: Watchdog,
+    link: Option<Link>,
+    ladder: Ladder,
+    begun: Instant,
+    running: Option<(Action, Running)>,
+    /// Events that were heard when the ladder was told last, and when that was.
+    heard: u64,
+    heard_at: Instant,
+    rate: Rate,
+    trouble: Option<Trouble>,
+    silent: bool,
 }
 
 impl Scan {
-    pub fn new(session: Session, options: BleRadio, out: Out) -> Self {
-        let watchdog = Watchdog::new(options.restart_after, Instant::now());
-        Self { session, options, out, strengths: Strengths::default(), questions: Arc::new(Semaphore::new(QUESTIONS)), watchdog }
+    /// Connects and starts to scan. The error says what is missing and how to mend it.
+    pub async fn open(options: BleRadio, out: Out) -> Result<Self, RadioError> {
+        let times = Times { silence: options.restart_after, give_up: options.exit_after };
+        let begun = Instant::now();
+        let mut scan = Self {
+            ladder: Ladder::new(times),
+            options,
+            out,
+            link: None,
+            begun,
+            running: None,
+            heard: 0,
+            heard_at: begun,
+            rate: Rate::default(),
+            trouble: None,
+            silent: false,
+        };
+        let outcome = match scan.order(Action::Session).await {
+            Ok(()) => Outcome::Done,
+            // What a daemon that was just killed has left behind; the ladder waits it out.
+            Err(Trouble { outcome: busy @ Outcome::InProgress { .. }, .. }) => busy,
+            Err(trouble) => return Err(RadioError::Adapter(trouble.to_string())),
+        };
+        scan.begun = Instant::now();
+        scan.ladder = Ladder::opened(times, outcome);
+        Ok(scan)
     }
 
-    /// Scans until `stop`.
+    /// Scans until `stop`, or until only a new process can help.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut look = tokio::time::interval(Duration::from_secs(1));
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = stop.cancelled() => break,
-                event = self.session.event() => match event {
-                    Some(event) => self.take_in(event).await,
-                    None => self.revive(true).await,
-                },
-                _ = look.tick() => {
-                    if self.watchdog.is_due(Instant::now()) {
-                        self.revive(false).await;
-                    }
+                () = stop.cancelled() => return,
+                Some(notice) = told(&mut self.link) => {
+                    tracing::info!("the radio: {notice:?}");
+                    self.ladder.notice(notice, self.begun.elapsed());
                 }
+                answer = finished(&mut self.running) => self.came_back(answer),
+                _ = tick.tick() => {}
             }
-        }
-        self.session.stop().await;
-    }
-
-    async fn take_in(&mut self, event: CentralEvent) {
-        let now = Instant::now();
-        match event {
-            CentralEvent::StateUpdate(CentralState::PoweredOn) => self.revive(false).await,
-            CentralEvent::RssiUpdate { id, rssi } => {
-                self.watchdog.alive(now);
-                if let Some(address) = merge::address(&id.to_string()) {
-                    self.strengths.heard(address, rssi, now);
+            self.listen();
+            self.flags();
+            if let Some(action) = self.ladder.poll(self.begun.elapsed()) {
+                if action == Action::GiveUp {
+                    return self.give_up().await;
                 }
+                self.act(action);
             }
-            CentralEvent::ManufacturerDataAdvertisement { id, manufacturer_data } => {
-                self.payload(&id.to_string(), merge::manufacturer_data(&manufacturer_data), now);
-            }
-            CentralEvent::ServiceDataAdvertisement { id, service_data } => {
-                self.payload(&id.to_string(), merge::service_data(&service_data), now);
-            }
-            CentralEvent::DeviceDiscovered(id) => {
-                self.watchdog.alive(now);
-                self.ask(id);
-            }
-            _ => {}
         }
     }
 
-    fn payload(&mut self, device: &str, data: Vec<u8>, now: Instant) {
-        self.watchdog.alive(now);
-        let Some(address) = merge::address(device) else { return };
-        if let Some(rssi) = self.strengths.of(address, now) {
-            self.out.advert(address, rssi, data);
+    /// Tells the ladder when something was heard since it was told last.
+    fn listen(&mut self) {
+        let heard = self.out.heard.load(Relaxed);
+        let adverts = self.out.vitals.adverts.load(Relaxed);
+        self.out.vitals.last_10_s.store(self.rate.note(self.begun.elapsed(), adverts), Relaxed);
+        if heard == self.heard {
+            return;
         }
+        let silence = self.heard_at.elapsed();
+        if silence > self.options.restart_after {
+            tracing::info!("the radio hears again after {} s", silence.as_secs());
+        }
+        (self.heard, self.heard_at) = (heard, Instant::now());
+        self.ladder.heard(self.begun.elapsed());
     }
 
-    /// The first advert of an address comes without its strength and payload: asks for them once, beside the stream of events.
-    fn ask(&self, id: btleplug::platform::PeripheralId) {
-        let Ok(permit) = Arc::clone(&self.questions).try_acquire_owned() else { return };
-        let (adapter, out) = (self.session.adapter.clone(), self.out.clone());
-        tokio::spawn(async move {
-            let _permit = permit;
-            let Ok(peripheral) = adapter.peripheral(&id).await else { return };
-            let Ok(Some(first)) = peripheral.properties().await else { return };
-            // Without a strength it is only remembered by BlueZ, not heard.
-            let Some(rssi) = first.rssi.and_then(|rssi| i8::try_from(rssi).ok()) else { return };
-            let mut data = merge::manufacturer_data(&first.manufacturer_data);
-            data.extend(merge::service_data(&first.service_data));
-            if !data.is_empty() {
-                out.advert(first.address.into_inner(), rssi, data);
-            }
-        });
-    }
-
-    /// Starts the scan again; with a new connection when the old one is over or starting again has not helped.
-    async fn revive(&mut self, is_over: bool) {
-        let attempt = self.watchdog.attempt(Instant::now());
-        tracing::info!(attempt, "the radio is silent, starting the scan again");
-        let started = if is_over || attempt >= REPORT_AFTER {
-            // Without the pause, a bus that is gone would be asked as fast as it can refuse.
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            Session::open(self.options.adapter.as_deref()).await.map(|session| self.session = session)
-        } else {
-            self.session.start().await
+    fn act(&mut self, action: Action) {
+        tracing::info!("the radio has been silent for {} s: {}", self.heard_at.elapsed().as_secs(), words(action));
+        let rungs = &self.out.vitals.rungs;
+        let counter: Option<&AtomicU64> = match action {
+            Action::Start => Some(&rungs.start),
+            Action::Stop => Some(&rungs.stop),
+            Action::Session => Some(&rungs.session),
+            Action::Daemon => Some(&rungs.daemon),
+            Action::GiveUp => None,
         };
-        if let Some(error) = report(started, attempt, self.watchdog.silent_for(Instant::now())) {
-            self.out.error(error);
+        if let Some(counter) = counter {
+            counter.fetch_add(1, Relaxed);
         }
-        self.watchdog.started(Instant::now());
-    }
-}
-
-/// A silence is reported once, when starting again has failed or has not helped for a while.
-fn report(started: Result<(), RadioError>, attempt: u32, silent: Duration) -> Option<RadioError> {
-    match started {
-        _ if attempt != REPORT_AFTER => None,
-        Err(e) => Some(e),
-        Ok(()) => Some(fault(
-            format!("the radio has heard nothing for {} s, although its scan was started again {attempt} times", silent.as_secs()),
-            "if somebody's phone is near, run `systemctl restart bluetooth`; if the adapter is USB, plug it in anew",
-        )),
-    }
-}
-
-/// Decides when a silence has lasted too long. After each attempt that did not help it waits twice as long.
-struct Watchdog {
-    silence: Duration,
-    heard: Instant,
-    started: Instant,
-    attempts: u32,
-}
-
-impl Watchdog {
-    fn new(silence: Duration, now: Instant) -> Self {
-        Self { silence, heard: now, started: now, attempts: 0 }
+        let order = self.order(action);
+        self.running = Some((action, order));
     }
 
-    fn alive(&mut self, now: Instant) {
-        self.heard = now;
-        self.attempts = 0;
-    }
-
-    fn is_due(&self, now: Instant) -> bool {
-        let wait = self.silence.saturating_mul(1 << self.attempts.min(10)).min(PATIENCE.max(self.silence));
-        now.duration_since(self.heard.max(self.started)) >= wait
-    }
-
-    /// Counts an attempt and gives its number.
-    fn attempt(&mut self, now: Instant) -> u32 {
-        self.attempts = self.attempts.saturating_add(1);
-        self.started = now;
-        self.attempts
-    }
-
-    fn started(&mut self, now: Instant) {
-        self.started = now;
-    }
-
-    fn silent_for(&self, now: Instant) -> Duration {
-        now.duration_since(self.heard)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_watchdog_waits_longer_after_each_attempt_and_forgets_them_at_the_first_event() {
-        let start = Instant::now();
-        let at = |secs| start + Duration::from_secs(secs);
-        let mut watchdog = Watchdog::new(Duration::from_secs(15), start);
-        assert!(!watchdog.is_due(at(14)));
-        assert!(watchdog.is_due(at(15)));
-        assert_eq!(watchdog.attempt(at(15)), 1);
-        assert!(!watchdog.is_due(at(44)));
-        assert!(watchdog.is_due(at(45)));
-        assert_eq!(watchdog.attempt(at(45)), 2);
-        for _ in 0..40 {
-            watchdog.attempt(at(100));
+    /// Begins an action. A new session leaves the old connection behind, with everything that hangs in it.
+    fn order(&mut self, action: Action) -> Running {
+        if action == Action::Session || self.link.is_none() {
+            match Link::open(self.options.adapter.clone(), self.out.clone()) {
+                Ok(link) => self.link = Some(link),
+                Err(e) => return Box::pin(std::future::ready(Err(failed(format!("no thread for the radio can be started ({e})"))))),
+            }
         }
-        assert!(!watchdog.is_due(at(399)) && watchdog.is_due(at(400)), "never longer than five minutes");
-        watchdog.alive(at(400));
-        assert!(!watchdog.is_due(at(414)) && watchdog.is_due(at(415)));
+        let order = match action {
+            Action::Stop => Order::Stop,
+            Action::Daemon if !self.options.restart_daemon => return Box::pin(std::future::ready(Err(forbidden()))),
+            Action::Daemon => Order::Daemon,
+            Action::Start | Action::Session | Action::GiveUp => Order::Start,
+        };
+        let Some(link) = &self.link else { return Box::pin(pending()) };
+        let ordered = link.order(order);
+        Box::pin(async move {
+            timeout(ORDER, ordered)
+                .await
+                .unwrap_or_else(|_| Err(failed(format!("the message bus has not answered for {} s", ORDER.as_secs()))))
+        })
     }
 
-    #[test]
-    fn a_silence_is_reported_once_and_in_words() {
-        let silent = Duration::from_secs(105);
-        assert_eq!(report(Ok(()), 1, silent), None);
-        assert_eq!(report(Ok(()), 4, silent), None);
-        let text = report(Ok(()), 3, silent).unwrap().to_string();
-        assert!(text.contains("105 s") && text.contains("Mend:"), "{text}");
+    fn came_back(&mut self, (action, answer): (Action, Result<(), Trouble>)) {
+        let outcome = answer.as_ref().map_or_else(|trouble| trouble.outcome, |()| Outcome::Done);
+        tracing::info!("{}: {outcome:?}", words(action));
+        self.trouble = answer.err();
+        self.ladder.outcome(outcome, self.begun.elapsed());
+    }
+
+    /// A silence is told once in words, and stands in the flags as long as it lasts.
+    fn flags(&mut self) {
+        let (silent, wedged) = (self.ladder.is_silent(), self.ladder.is_wedged());
+        self.out.vitals.silent.store(silent, Relaxed);
+        self.out.vitals.wedged.store(wedged, Relaxed);
+        if silent && !self.silent && self.running.is_none() {
+            self.out.error(RadioError::Adapter(self.report()));
+            self.silent = true;
+        }
+        self.silent &= silent;
+    }
+
+    fn report(&self) -> String {
+        match &self.trouble {
+            Some(trouble) => trouble.to_string(),
+            None => format!(
+                "the radio has heard nothing for {} s, although its scan was started again. Mend: none if nobody is near; otherwise run \
+                 `systemctl restart bluetooth`, and plug a USB adapter in anew",
+                self.heard_at.elapsed().as_secs()
+            ),
+        }
+    }
+
+    async fn give_up(self) {
+        let why = self.trouble.as_ref().map_or_else(String::new, |trouble| format!(": {trouble}"));
+        let minutes = self.options.exit_after.as_secs() / 60;
+        self.out
+            .last_word(RadioError::GaveUp(format!("the radio could not be used for {minutes} min, the gateway starts anew{why}")))
+            .await;
+    }
+}
+
+async fn told(link: &mut Option<Link>) -> Option<super::ladder::Notice> {
+    match link {
+        Some(link) => link.notices.recv().await,
+        None => pending().await,
+    }
+}
+
+async fn finished(running: &mut Option<(Action, Running)>) -> (Action, Result<(), Trouble>) {
+    let Some((action, order)) = running else { return pending().await };
+    let (action, answer) = (*action, order.await);
+    *running = None;
+    (action, answer)
+}
+
+fn words(action: Action) -> &'static str {
+    match action {
+        Action::Start => "starting the scan",
+        Action::Stop => "stopping the scan",
+        Action::Session => "connecting anew",
+        Action::Daemon => "restarting the Bluetooth daemon",
+        Action::GiveUp => "giving up",
+    }
+}
+
+fn failed(what: String) -> Trouble {
+    Trouble { outcome: Outcome::Failed, what, mend: "run `systemctl restart dbus bluetooth`" }
+}
+
+fn forbidden() -> Trouble {
+    Trouble {
+        outcome: Outcome::Denied,
+        what: "the Bluetooth daemon has lost track of its scan, and `restart_daemon` is false".to_owned(),
+        mend: "run `systemctl restart bluetooth`",
     }
 }

@@ -1,106 +1,164 @@
-//! One connection to BlueZ: the adapter, its events, and calls that cannot hang.
+//! btleplug's part of a connection: the adapter, its events, and calls that cannot hang.
 
 use std::{pin::Pin, time::Duration};
 
 use btleplug::{
-    api::{Central as _, CentralEvent, Manager as _, ScanFilter},
-    platform::{Adapter, Manager},
+    api::{Central as _, CentralEvent, Manager as _, Peripheral as _, ScanFilter},
+    platform::{Adapter, Manager, PeripheralId},
 };
-use futures::{Stream, StreamExt as _};
+use futures::{FutureExt as _, Stream, StreamExt as _};
 use tokio::time::timeout;
 
-use super::RadioError;
+use super::{ladder::Outcome, merge::First};
 
 /// BlueZ answers at once or not at all; a call over the bus would wait 30 s.
-const ANSWER: Duration = Duration::from_secs(5);
+pub(super) const ANSWER: Duration = Duration::from_secs(5);
 
-/// An adapter that scans.
+/// Why a call has failed, for the ladder and for a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Trouble {
+    pub outcome: Outcome,
+    /// What is wrong, without any address.
+    pub what: String,
+    /// How to mend it.
+    pub mend: &'static str,
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}. Mend: {}", self.what, self.mend)
+    }
+}
+
+/// What came before the first live event: senders that BlueZ knows, and their services.
+type Cached = Vec<CentralEvent>;
+
+/// An adapter and its events.
 pub(super) struct Session {
     pub adapter: Adapter,
+    /// `hci0`.
+    pub name: String,
     events: Pin<Box<dyn Stream<Item = CentralEvent> + Send>>,
 }
 
 impl Session {
-    /// Connects, picks the adapter and starts the scan.
-    pub async fn open(wanted: Option<&str>) -> Result<Self, RadioError> {
+    /// Connects and picks the adapter. The scan is not started yet.
+    pub async fn open(wanted: Option<String>) -> Result<(Self, Cached), Trouble> {
         let manager = within(Manager::new()).await.map_err(|e| {
-            fault(
-                format!("the system message bus cannot be reached ({e})"),
+            e.trouble(
+                "the system message bus cannot be reached",
                 "start it and BlueZ with `systemctl start dbus bluetooth`; in a container, mount /run/dbus",
             )
         })?;
-        let adapters = within(manager.adapters()).await.map_err(|e| {
-            fault(format!("BlueZ does not answer ({e})"), "install the package `bluez` and run `systemctl start bluetooth`")
+        let adapters = within(manager.adapters())
+            .await
+            .map_err(|e| e.trouble("BlueZ does not answer", "install the package `bluez` and run `systemctl start bluetooth`"))?;
+        let (adapter, name) = pick(adapters, wanted.as_deref()).await?;
+        let mut events = within(adapter.events()).await.map_err(|e| {
+            e.trouble("BlueZ gives no events", "allow this user to talk to org.bluez (group `bluetooth`), or restart BlueZ")
         })?;
-        let adapter = pick(adapters, wanted).await?;
-        let events = within(adapter.events()).await.map_err(|e| {
-            fault(format!("BlueZ gives no events ({e})"), "allow this user to talk to org.bluez (group `bluetooth`), or restart BlueZ")
-        })?;
-        let mut session = Self { adapter, events };
-        session.start().await?;
-        Ok(session)
+        // What btleplug tells first is BlueZ's memory of senders; it proves nothing about the radio.
+        let mut cached = Vec::new();
+        while let Some(Some(event)) = events.next().now_or_never() {
+            cached.push(event);
+        }
+        Ok((Self { adapter, name, events }, cached))
     }
 
     /// The next event; `None` when the connection is over.
     pub async fn event(&mut self) -> Option<CentralEvent> {
         self.events.next().await
     }
-
-    /// Starts the scan, or starts it again. BlueZ may first have to be told to stop the scan that it believes in.
-    pub async fn start(&mut self) -> Result<(), RadioError> {
-        if within(self.adapter.start_scan(ScanFilter::default())).await.is_ok() {
-            return Ok(());
-        }
-        // It says `InProgress` to the stop as well when it has lost track of its own scan.
-        let stopped = within(self.adapter.stop_scan()).await;
-        within(self.adapter.start_scan(ScanFilter::default())).await.map_err(|e| {
-            let stop = stopped.err().map(|stop| format!("; on stopping: {stop}")).unwrap_or_default();
-            fault(
-                format!("the Bluetooth scan does not start ({e}{stop})"),
-                "look at `rfkill list` and `bluetoothctl show`; if both look well, run `systemctl restart bluetooth`",
-            )
-        })
-    }
-
-    /// Ends the scan; whatever BlueZ says to it.
-    pub async fn stop(&mut self) {
-        let _ = within(self.adapter.stop_scan()).await;
-    }
 }
 
-/// The wanted adapter, by its address or name, or the first one.
-async fn pick(adapters: Vec<Adapter>, wanted: Option<&str>) -> Result<Adapter, RadioError> {
+/// Starts the scan, and switches the adapter on.
+pub(super) async fn start(adapter: Adapter) -> Result<(), Trouble> {
+    let mend = "look at `rfkill list` and `bluetoothctl show`; if both look well, run `systemctl restart bluetooth`";
+    within(adapter.start_scan(ScanFilter::default())).await.map_err(|e| e.trouble("the Bluetooth scan does not start", mend))
+}
+
+/// Stops the scan.
+pub(super) async fn stop(adapter: Adapter) -> Result<(), Trouble> {
+    within(adapter.stop_scan()).await.map_err(|e| e.trouble("the Bluetooth scan does not stop", "run `systemctl restart bluetooth`"))
+}
+
+/// What BlueZ knows of a sender; `None` when it has forgotten it already.
+pub(super) async fn first(adapter: Adapter, id: PeripheralId) -> Option<First> {
+    let question = async {
+        let known = adapter.peripheral(&id).await.ok()?.properties().await.ok()??;
+        Some(First { rssi: known.rssi, manufacturer: known.manufacturer_data, service: known.service_data, services: known.services })
+    };
+    timeout(ANSWER, question).await.ok()?
+}
+
+/// The wanted adapter, by its address or name, or the first one; and its name.
+async fn pick(adapters: Vec<Adapter>, wanted: Option<&str>) -> Result<(Adapter, String), Trouble> {
     let count = adapters.len();
     for adapter in adapters {
-        let Some(wanted) = wanted else { return Ok(adapter) };
-        let name = within(adapter.adapter_info()).await.unwrap_or_default();
+        let info =
+            within(adapter.adapter_info()).await.map_err(|e| e.trouble("BlueZ does not answer", "run `systemctl restart bluetooth`"))?;
+        let name = info.split(' ').next().and_then(|id| id.rsplit('/').next()).unwrap_or_default().to_owned();
+        let Some(wanted) = wanted.filter(|wanted| *wanted != name) else { return Ok((adapter, name)) };
         let address = within(adapter.adapter_address()).await.ok().flatten().map(|address| address.to_string());
-        let is_named = name.split(' ').next().is_some_and(|name| name == wanted || name.ends_with(&format!("/{wanted}")));
-        if is_named || address.is_some_and(|address| address.eq_ignore_ascii_case(wanted)) {
-            return Ok(adapter);
+        if address.is_some_and(|address| address.eq_ignore_ascii_case(wanted)) {
+            return Ok((adapter, name));
         }
     }
-    Err(match wanted {
-        Some(wanted) if count > 0 => fault(
+    let (what, mend) = match wanted {
+        Some(wanted) if count > 0 => (
             format!("the Bluetooth adapter `{wanted}` is not among the {count} that were found"),
             "compare with `bluetoothctl list`, or leave the adapter out of gateway.toml",
         ),
-        _ => fault(
+        _ => (
             "no Bluetooth adapter was found".to_owned(),
             "plug one in and look at `bluetoothctl list`, or choose another `radio` in gateway.toml",
         ),
-    })
+    };
+    Err(Trouble { outcome: Outcome::NoAdapter, what, mend })
 }
 
-/// An answer in time, or why not, in words without any address.
-async fn within<T>(call: impl Future<Output = btleplug::Result<T>>) -> Result<T, String> {
-    match timeout(ANSWER, call).await {
-        Ok(answer) => answer.map_err(|e| e.to_string()),
-        Err(_) => Err(format!("no answer within {} s", ANSWER.as_secs())),
+/// A call that was refused or not answered.
+struct Refusal {
+    outcome: Outcome,
+    words: String,
+}
+
+impl Refusal {
+    fn trouble(self, what: &str, mend: &'static str) -> Trouble {
+        Trouble { outcome: self.outcome, what: format!("{what} ({})", self.words), mend }
     }
 }
 
-/// What is wrong and how to mend it.
-pub(super) fn fault(what: String, mend: &str) -> RadioError {
-    RadioError::Adapter(format!("{what}. Mend: {mend}"))
+/// An answer in time, or why not.
+async fn within<T>(call: impl Future<Output = btleplug::Result<T>>) -> Result<T, Refusal> {
+    match timeout(ANSWER, call).await {
+        Ok(answer) => answer.map_err(|e| Refusal { outcome: outcome_of(&format!("{e:?}")), words: e.to_string() }),
+        Err(_) => Err(Refusal { outcome: Outcome::Failed, words: format!("no answer within {} s", ANSWER.as_secs()) }),
+    }
+}
+
+/// btleplug hides the name of an error of D-Bus in its Debug form.
+fn outcome_of(error: &str) -> Outcome {
+    let has = |names: &[&str]| names.iter().any(|name| error.contains(name));
+    if has(&["org.bluez.Error.InProgress"]) {
+        Outcome::InProgress { discovering: false }
+    } else if has(&["DBus.Error.UnknownObject", "DBus.Error.UnknownMethod", "DBus.Error.UnknownInterface"]) {
+        Outcome::NoAdapter
+    } else {
+        Outcome::Failed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_an_error_decides_what_it_means() {
+        let shown = |name: &str| format!("{:?}", dbus::Error::new_custom(name, "words"));
+        assert_eq!(outcome_of(&shown("org.bluez.Error.InProgress")), Outcome::InProgress { discovering: false });
+        assert_eq!(outcome_of(&shown("org.freedesktop.DBus.Error.UnknownObject")), Outcome::NoAdapter);
+        assert_eq!(outcome_of(&shown("org.freedesktop.DBus.Error.NoReply")), Outcome::Failed);
+        assert_eq!(outcome_of(&shown("org.bluez.Error.Failed")), Outcome::Failed);
+    }
 }
