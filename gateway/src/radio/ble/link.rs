@@ -56,8 +56,9 @@ impl Link {
         let (told, notices) = mpsc::unbounded_channel();
         let stop = CancellationToken::new();
         let ended = stop.clone();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("bluetooth".to_owned()).spawn(move || {
+            // Without a runtime the thread ends, and the first order fails.
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
             runtime.block_on(async {
                 tokio::select! {
                     () = ended.cancelled() => {}

@@ -155,6 +155,9 @@ impl Scan {
         let outcome = answer.as_ref().map_or_else(|trouble| trouble.outcome, |()| Outcome::Done);
         tracing::info!("{}: {outcome:?}", words(action));
         self.trouble = answer.err();
+        if let (Action::Daemon, Some(trouble)) = (action, &self.trouble) {
+            tracing::warn!("{trouble}");
+        }
         self.ladder.outcome(outcome, self.begun.elapsed());
     }
 

@@ -223,6 +223,9 @@ fn after(history: &[Step]) -> Site {
 }
 
 proptest! {
+    // Hours are played in each case.
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
     #[test]
     fn whatever_happened_the_next_try_comes_within_the_longest_wait(history in prop::collection::vec(step(), 0..60)) {
         let mut site = after(&history);
