@@ -18,14 +18,18 @@ use crate::{
         frame::{Eddystone, Frame, frames},
     },
     position::{Intake, app::NoBeacons, owntracks},
-    radio::{Advert, Capture},
+    radio::{
+        Advert, Capture,
+        replay::packet::{Link, Unpacker},
+    },
 };
 
 /// One target: its name, and where the bytes go.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: &[Target] = &[("advert", advert), ("rid", rid), ("capture", capture), ("owntracks", owntracks)];
+pub const TARGETS: &[Target] =
+    &[("advert", advert), ("rid", rid), ("capture", capture), ("owntracks", owntracks), ("hci", hci), ("air", air)];
 
 /// AD bytes as a radio hands them on.
 pub fn advert(bytes: &[u8]) {
@@ -87,6 +91,24 @@ pub fn owntracks(bytes: &[u8]) {
     let _ = intake.read(bytes, &who, Millis(1_795_183_200_000));
     let _ = owntracks::sealed(bytes);
     let _ = DenyList::from_slice(bytes);
+}
+
+/// An HCI event.
+pub fn hci(bytes: &[u8]) {
+    unpack(Link::Event, bytes);
+}
+
+/// A packet from the air behind its pseudo header.
+pub fn air(bytes: &[u8]) {
+    unpack(Link::MeasuredAir, bytes);
+}
+
+/// The same packet several times, because parts of adverts wait for the next one.
+fn unpack(link: Link, bytes: &[u8]) {
+    let mut unpacker = Unpacker::default();
+    for at in 0..3 {
+        let _ = unpacker.unpack(link, bytes, Millis(at), drop);
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! A capture that was cut anywhere plays every complete record before the cut and then says, once, that it is cut.
 
-use passage_gateway::radio::{Capture, RadioError};
+mod support;
+
+use passage_gateway::radio::{Advert, Capture, RadioError};
+use passage_protocol::Millis;
+use support::captures::{Air, Wrapped, pcap, pcapng};
 
 const RECORDS: usize = 4;
 const BTSNOOP_HEADER: usize = 16;
@@ -89,4 +93,38 @@ fn json_lines_that_are_cut_anywhere_play_what_is_whole_and_say_so_once() {
             other => panic!("cut at {cut}: {other:?}"),
         }
     }
+}
+
+/// Cuts a capture of some adverts at every byte behind the header of the file.
+fn cut_anywhere(file: impl Fn(&[Advert]) -> Vec<u8>) {
+    let advert = |n: u8| Advert { at: Millis(START + i64::from(n)), address: [n; 6], rssi: -60, data: vec![n] };
+    let adverts: Vec<_> = (0..u8::try_from(RECORDS).unwrap()).map(advert).collect();
+    let ends: Vec<_> = (0..=RECORDS).map(|n| file(&adverts[..n]).len()).collect();
+    let bytes = file(&adverts);
+    for cut in ends[0]..=bytes.len() {
+        let (played, errors) = play(&bytes[..cut]);
+        let whole = ends.iter().skip(1).filter(|&&end| end <= cut).count();
+        assert_eq!(played, whole, "cut at {cut}");
+        match errors.as_slice() {
+            [] => assert_eq!(cut, ends[whole], "a cut between two records cannot be seen"),
+            [RadioError::Truncated { offset, .. }] => assert_eq!(*offset, ends[whole] as u64, "cut at {cut}"),
+            other => panic!("cut at {cut}: {other:?}"),
+        }
+    }
+    for cut in 1..ends[0] {
+        let (played, errors) = play(&bytes[..cut]);
+        assert!(played == 0 && errors.len() <= 1, "cut at {cut}: {errors:?}");
+    }
+}
+
+#[test]
+fn a_pcap_capture_that_is_cut_anywhere_plays_what_is_whole_and_says_so_once() {
+    cut_anywhere(|adverts| pcap(Wrapped::Air(Air::default()), adverts));
+    cut_anywhere(|adverts| pcap(Wrapped::Nordic, adverts));
+}
+
+#[test]
+fn a_pcapng_capture_that_is_cut_anywhere_plays_what_is_whole_and_says_so_once() {
+    cut_anywhere(|adverts| pcapng(Wrapped::Air(Air::default()), adverts));
+    cut_anywhere(|adverts| pcapng(Wrapped::Nordic, adverts));
 }

@@ -48,7 +48,7 @@ pub enum Radio {
     None,
     /// This machine's Bluetooth adapter.
     Ble(BleRadio),
-    /// A capture: btsnoop, or JSON lines. Plays at its own time stamps against the gateway's clock.
+    /// A capture: btsnoop, pcap, pcapng, or JSON lines. Plays at its own time stamps against the gateway's clock.
     Replay(PathBuf),
     /// Seeded virtual phones.
     Simulate {

@@ -11,9 +11,9 @@ use tracing_subscriber::{
 /// of their faults comes to us as an error and is told without an address.
 const SPEAKERS_OF_ADDRESSES: [&str; 4] = ["btleplug", "bluez_async", "bluez_generated", "dbus"];
 
-/// Writes the log to stderr; `RUST_LOG` chooses how much.
-pub fn start() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+/// Writes the log to stderr; `RUST_LOG` chooses how much, or else `level`.
+pub fn start(level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     subscriber(filter, std::io::stderr, std::io::stderr().is_terminal()).init();
 }
 

@@ -2,8 +2,10 @@
 
 mod check;
 mod decode;
+mod doctor;
 mod example;
 pub mod log;
+mod record;
 mod replay;
 mod run;
 mod scan;
@@ -11,7 +13,7 @@ mod scan;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use passage_config::GatewayConfig;
+use passage_config::{BleRadio, GatewayConfig, Radio};
 
 /// Hears the beacons of the brand's app and watches geofences, and reports enter, dwell and exit to the hub.
 #[derive(Debug, Parser)]
@@ -37,11 +39,14 @@ enum Command {
     },
     /// Plays a capture off-line and prints what would be decided, one JSON object a line. Nothing is stored or sent.
     Replay {
-        /// A capture: btsnoop as btmon writes it, or JSON lines.
+        /// A capture: btsnoop as btmon writes it, pcap or pcapng with HCI or link-layer packets, or JSON lines.
         capture: PathBuf,
         /// The gateway's file.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+        /// So many times as fast as it was recorded; as fast as it goes when left out. The decisions are the same.
+        #[arg(long, value_name = "N", value_parser = replay::speed)]
+        speed: Option<f64>,
     },
     /// Prints the beacon in an advert as one JSON object a line: the first one of ours, else the first one on the air; `null` when there is
     /// none. Exits with 1 if a line was no hex.
@@ -53,14 +58,38 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
-    /// Listens to the radio for a while and lists our own beacons; strangers are only counted.
+    /// Records our own beacons into a capture that `replay` plays. Addresses are replaced, strangers are only counted.
+    Record {
+        /// The capture to make; its ending chooses the format: .jsonl or .btsnoop.
+        out: PathBuf,
+        /// The gateway's file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// How long to record; until Ctrl-C when left out.
+        #[arg(long, value_name = "N")]
+        seconds: Option<u64>,
+    },
+    /// Shows live which of our own beacons the radio hears, how well, and in which zone; strangers are only counted. Keys: q, p, s.
     Scan {
         /// The gateway's file.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
-        /// How long to listen.
-        #[arg(long, default_value_t = 15)]
-        seconds: u64,
+        /// How long to listen; until q or Ctrl-C when left out.
+        #[arg(long, value_name = "N")]
+        seconds: Option<u64>,
+        /// One JSON object each second instead of the table; so it is too when the output is no terminal.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Looks at everything that the gateway needs, and tells of each thing whether it is well, what is wrong, and how to mend it. Exits with
+    /// 1 if something is wrong.
+    Doctor {
+        /// The gateway's file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// One JSON object a line instead of text.
+        #[arg(long)]
+        json: bool,
     },
     /// Prints a commented example of gateway.toml.
     Config {
@@ -71,14 +100,25 @@ enum Command {
 }
 
 impl Cli {
+    /// What is logged when `RUST_LOG` says nothing. A live table would be torn by it; it shows the warnings itself.
+    pub fn log_level(&self) -> &'static str {
+        match &self.command {
+            Command::Scan { json, .. } if scan::is_table(*json) => "off",
+            Command::Doctor { .. } => "off",
+            _ => "info",
+        }
+    }
+
     /// Does what was asked for. The exit code is 0, or 1 when the configuration or the start failed.
     pub async fn execute(self) -> ExitCode {
         let result = match self.command {
             Command::Run { config } => run::run(&config).await,
             Command::Check { config } => check::check(&config),
-            Command::Replay { capture, config } => replay::replay(&capture, &config).await,
             Command::Decode { adverts, config } => decode::decode(&adverts, config.as_deref()),
-            Command::Scan { config, seconds } => scan::scan(&config, seconds).await,
+            Command::Replay { capture, config, speed } => replay::replay(&capture, &config, speed).await,
+            Command::Record { out, config, seconds } => record::record(&out, &config, seconds).await,
+            Command::Scan { config, seconds, json } => scan::scan(&config, seconds, json).await,
+            Command::Doctor { config, json } => return doctor::doctor(&config, json).await,
             Command::Config { position } => example::print(position),
         };
         match result {
@@ -94,4 +134,10 @@ impl Cli {
 /// Reads the configuration, or tells all of its mistakes.
 fn load(file: &std::path::Path) -> anyhow::Result<GatewayConfig> {
     Ok(passage_config::load_gateway(file)?)
+}
+
+/// With this machine's own radio, when the file names none.
+fn radio_or_ble(config: GatewayConfig) -> GatewayConfig {
+    let radio = if config.radio == Radio::None { Radio::Ble(BleRadio::default()) } else { config.radio.clone() };
+    GatewayConfig { radio, ..config }
 }

@@ -25,7 +25,8 @@ CREATE TABLE IF NOT EXISTS saved_state (machine TEXT NOT NULL, key BLOB NOT NULL
 ";
 /// Version of the tables above.
 const SCHEMA_VERSION: i64 = 1;
-const FILE: &str = "outbox.db";
+/// Name of the file in its folder.
+pub(super) const FILE: &str = "outbox.db";
 
 /// The one writer connection, a few readers, and the lock that keeps a second gateway out of the folder.
 #[derive(Debug, Clone)]

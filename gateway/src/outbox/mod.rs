@@ -18,6 +18,7 @@
 
 mod file;
 pub mod ledger;
+pub mod look;
 mod writer;
 
 use std::{

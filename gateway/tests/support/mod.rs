@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod captures;
+
 use std::{
     collections::BTreeMap,
     net::TcpListener,
@@ -35,14 +37,26 @@ pub struct Mosquitto {
     pub port: u16,
     child: Option<Child>,
     dir: TempDir,
+    /// Who may do what, as lines of its configuration.
+    rights: String,
 }
 
 impl Mosquitto {
     pub fn start() -> Self {
+        Self::start_with("allow_anonymous true\n", &[])
+    }
+
+    /// With these lines about rights and the files that they name.
+    pub fn start_with(rights: &str, files: &[(&str, &str)]) -> Self {
         // Somebody else may take the free port before mosquitto does.
         for _ in 0..5 {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let mut broker = Self { port, child: None, dir: TempDir::new().unwrap() };
+            let mut broker = Self { port, child: None, dir: TempDir::new().unwrap(), rights: rights.to_owned() };
+            for (name, text) in files {
+                let path = broker.dir.path().join(name);
+                std::fs::write(&path, text).unwrap();
+                broker.rights = broker.rights.replace(name, &path.display().to_string());
+            }
             if broker.try_start() {
                 return broker;
             }
@@ -70,8 +84,7 @@ impl Mosquitto {
 
     fn try_start(&mut self) -> bool {
         let config = self.dir.path().join("mosquitto.conf");
-        let text =
-            format!("user {}\nlistener {} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 0\n", user(), self.port);
+        let text = format!("user {}\nlistener {} 127.0.0.1\n{}persistence false\nmax_queued_messages 0\n", user(), self.port, self.rights);
         std::fs::write(&config, text).unwrap();
         let log = std::fs::File::create(self.dir.path().join("log")).unwrap();
         let child = Command::new(mosquitto()).arg("-c").arg(&config).stdout(Stdio::null()).stderr(log).spawn().unwrap();

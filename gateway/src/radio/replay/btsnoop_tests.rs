@@ -1,6 +1,9 @@
 use proptest::prelude::*;
 
-use super::*;
+use super::{
+    super::{Advert, packet::Unpacker, records::Records},
+    *,
+};
 
 /// 2026-11-20T09:00:00.250Z
 const START: i64 = 1_795_165_200_250;
@@ -21,7 +24,12 @@ fn event(n: u8) -> Vec<u8> {
 }
 
 fn read(bytes: Vec<u8>) -> Vec<Result<Advert, RadioError>> {
-    Btsnoop::new(Window::new(std::io::Cursor::new(bytes), "x".into())).unwrap().collect()
+    play(Window::new(std::io::Cursor::new(bytes), "x".into()))
+}
+
+fn play(mut bytes: Window) -> Vec<Result<Advert, RadioError>> {
+    let container = Btsnoop::open(&mut bytes).unwrap();
+    Records::new(bytes, container, Unpacker::default()).collect()
 }
 
 /// The numbers of the adverts, and the errors at their place.
@@ -58,6 +66,15 @@ fn an_h4_capture_plays() {
     let mut bytes = file(1002);
     bytes.extend(record(3, START, &[&[4], &event(9)[..]].concat()));
     bytes.extend(record(2, START, &[1, 3, 12, 0]));
+    assert_eq!(summary(&read(bytes)), ["9"]);
+}
+
+#[test]
+fn an_h1_capture_plays_the_events_that_were_received() {
+    let mut bytes = file(1001);
+    bytes.extend(record(3, START, &event(9)));
+    bytes.extend(record(2, START, &[3, 12, 0]));
+    bytes.extend(record(0, START, &event(8)));
     assert_eq!(summary(&read(bytes)), ["9"]);
 }
 
@@ -104,7 +121,7 @@ fn reading_fails_once_and_then_ends() {
     let mut bytes = file(2001);
     bytes.extend(record(3, START, &event(1)));
     let window = Window::new(std::io::Cursor::new(bytes).chain(Failing), "day.btsnoop".into());
-    let items: Vec<_> = Btsnoop::new(window).unwrap().collect();
+    let items = play(window);
     assert_eq!(summary(&items), ["1", "cannot read the capture day.btsnoop: the disk is gone"]);
 }
 

@@ -1,89 +1,84 @@
 //! HCI events to advertising reports: LE Advertising Report and LE Extended Advertising Report (Bluetooth Core 5.4, vol. 4, part E, 7.7.65).
 
+use passage_protocol::Millis;
+
+use super::parts::{Key, Part};
+
 const LE_META: u8 = 0x3e;
 const LEGACY_REPORT: u8 = 0x02;
 const EXTENDED_REPORT: u8 = 0x0d;
-/// Longest advert that the standard knows.
-const LONGEST_ADVERT: usize = 1650;
 
-/// One advertising report.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Report {
-    /// As people write it, most significant byte first.
-    pub address: [u8; 6],
-    pub rssi: i8,
-    pub data: Vec<u8>,
-    /// Advertising set, for joining parts.
-    set: u8,
-    /// More parts of the same advert follow.
-    more: bool,
+/// Reads the reports in an event packet (event code, length, parameters) one after the other, without a copy. Other events give nothing; what is
+/// wrong with an event ends its reports with an error.
+pub(super) struct Reports<'a> {
+    at: Millis,
+    rest: Reader<'a>,
+    left: u8,
+    extended: bool,
+    error: Option<&'static str>,
 }
 
-/// The reports in an event packet (event code, length, parameters), and what is wrong behind them. Other events give nothing.
-pub(super) fn reports(event: &[u8]) -> (Vec<Report>, Option<&'static str>) {
-    let Some((&[code, length], parameters)) = event.split_first_chunk() else { return (Vec::new(), Some("an event needs two bytes")) };
-    if code != LE_META {
-        return (Vec::new(), None);
+impl<'a> Reports<'a> {
+    /// `None` for an event that is no advertising report.
+    pub fn of(event: &'a [u8], at: Millis) -> Result<Option<Self>, &'static str> {
+        let Some((&[code, length], parameters)) = event.split_first_chunk() else { return Err("an event needs two bytes") };
+        if code != LE_META {
+            return Ok(None);
+        }
+        let Some(parameters) = parameters.get(..usize::from(length)) else { return Err("the event is shorter than it says") };
+        let mut rest = Reader { rest: parameters };
+        let extended = match rest.byte() {
+            Some(LEGACY_REPORT) => false,
+            Some(EXTENDED_REPORT) => true,
+            _ => return Ok(None),
+        };
+        let Some(left) = rest.byte() else { return Err("the advertising report is empty") };
+        Ok(Some(Self { at, rest, left, extended, error: None }))
     }
-    let Some(parameters) = parameters.get(..usize::from(length)) else { return (Vec::new(), Some("the event is shorter than it says")) };
-    let mut reader = Reader { rest: parameters };
-    let read: fn(&mut Reader) -> Option<Report> = match reader.byte() {
-        Some(LEGACY_REPORT) => legacy,
-        Some(EXTENDED_REPORT) => extended,
-        _ => return (Vec::new(), None),
-    };
-    let Some(count) = reader.byte() else { return (Vec::new(), Some("the advertising report is empty")) };
-    let mut found = Vec::new();
-    for _ in 0..count {
-        match read(&mut reader) {
-            Some(report) => found.push(report),
-            None => return (found, Some("an advertising report is cut")),
-        }
+
+    /// What is wrong behind the reports that were read.
+    pub fn error(&self) -> Option<&'static str> {
+        self.error
     }
-    (found, None)
+
+    fn legacy(&mut self) -> Option<Part<'a>> {
+        let reader = &mut self.rest;
+        let _event_and_address_type = reader.take(2)?;
+        let address = reader.address()?;
+        let length = reader.byte()?;
+        let data = reader.take(usize::from(length))?;
+        let rssi = reader.signed()?;
+        Some(Part { at: self.at, key: Key::Set(address, 0), address, rssi, data, more: false })
+    }
+
+    fn extended(&mut self) -> Option<Part<'a>> {
+        let reader = &mut self.rest;
+        let event_type = u16::from_le_bytes(reader.take(2)?.try_into().ok()?);
+        let _address_type = reader.byte()?;
+        let address = reader.address()?;
+        let _primary_and_secondary_phy = reader.take(2)?;
+        let set = reader.byte()?;
+        let _tx_power = reader.byte()?;
+        let rssi = reader.signed()?;
+        let _interval_and_direct_address = reader.take(9)?;
+        let length = reader.byte()?;
+        let data = reader.take(usize::from(length))?;
+        // Data status: 0 complete, 1 more to come, 2 truncated with nothing to come.
+        Some(Part { at: self.at, key: Key::Set(address, set), address, rssi, data, more: (event_type >> 5) & 0b11 == 0b01 })
+    }
 }
 
-fn legacy(reader: &mut Reader) -> Option<Report> {
-    let _event_and_address_type = reader.take(2)?;
-    let address = reader.address()?;
-    let length = reader.byte()?;
-    let data = reader.take(usize::from(length))?.to_vec();
-    let rssi = reader.signed()?;
-    Some(Report { address, rssi, data, set: 0, more: false })
-}
+impl<'a> Iterator for Reports<'a> {
+    type Item = Part<'a>;
 
-fn extended(reader: &mut Reader) -> Option<Report> {
-    let event_type = u16::from_le_bytes(reader.take(2)?.try_into().ok()?);
-    let _address_type = reader.byte()?;
-    let address = reader.address()?;
-    let _primary_and_secondary_phy = reader.take(2)?;
-    let set = reader.byte()?;
-    let _tx_power = reader.byte()?;
-    let rssi = reader.signed()?;
-    let _interval_and_direct_address = reader.take(9)?;
-    let length = reader.byte()?;
-    let data = reader.take(usize::from(length))?.to_vec();
-    Some(Report { address, rssi, data, set, more: (event_type >> 5) & 0b11 == 0b01 })
-}
-
-/// Joins the parts of a long advert. A radio reports the parts of one advert one after the other.
-#[derive(Default)]
-pub(super) struct Parts {
-    waiting: Option<Report>,
-}
-
-impl Parts {
-    /// The advert that this report completes.
-    pub fn join(&mut self, mut report: Report) -> Option<Report> {
-        if let Some(mut begun) = self.waiting.take_if(|begun| begun.address == report.address && begun.set == report.set) {
-            begun.data.append(&mut report.data);
-            report.data = begun.data;
+    fn next(&mut self) -> Option<Part<'a>> {
+        self.left = self.left.checked_sub(1)?;
+        let part = if self.extended { self.extended() } else { self.legacy() };
+        if part.is_none() {
+            self.error = Some("an advertising report is cut");
+            self.left = 0;
         }
-        if report.more && report.data.len() < LONGEST_ADVERT {
-            self.waiting = Some(report);
-            return None;
-        }
-        Some(report)
+        part
     }
 }
 
@@ -115,42 +110,70 @@ impl<'a> Reader<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::parts::Parts, *};
     use proptest::prelude::*;
+
+    const AT: Millis = Millis(7);
 
     fn bytes(hex: &str) -> Vec<u8> {
         hex::decode(hex.replace(' ', "")).unwrap()
     }
 
+    fn reports(event: &[u8]) -> (Vec<Part<'_>>, Option<&'static str>) {
+        match Reports::of(event, AT) {
+            Ok(Some(mut reports)) => (reports.by_ref().collect(), reports.error()),
+            Ok(None) => (Vec::new(), None),
+            Err(why) => (Vec::new(), Some(why)),
+        }
+    }
+
     #[test]
     fn a_legacy_report_is_read() {
-        let (reports, error) = reports(&bytes("3e 0f 02 01 03 01 665544332211 03 020106 c4"));
+        let event = bytes("3e 0f 02 01 03 01 665544332211 03 020106 c4");
+        let (reports, error) = reports(&event);
+        assert_eq!(error, None);
+        let address = [0x11, 0x22, 0x33, 0x44, 0x55, 0x66];
+        assert_eq!(reports, [Part { at: AT, key: Key::Set(address, 0), address, rssi: -60, data: &[2, 1, 6], more: false }]);
+    }
+
+    #[test]
+    fn several_reports_of_one_event_are_read_in_their_order() {
+        let event = bytes("3e 1c 02 02 03 01 665544332211 03 020106 c4 00 00 665544332212 03 02010a b0");
+        let (reports, error) = reports(&event);
         assert_eq!(error, None);
         assert_eq!(
-            reports,
-            [Report { address: [0x11, 0x22, 0x33, 0x44, 0x55, 0x66], rssi: -60, data: vec![2, 1, 6], set: 0, more: false }]
+            reports.iter().map(|part| (part.address[5], part.rssi, part.data)).collect::<Vec<_>>(),
+            [(0x66, -60, &[2, 1, 6][..]), (0x66, -80, &[2, 1, 10][..]),]
         );
+        assert_eq!((reports[0].address[0], reports[1].address[0]), (0x11, 0x12));
     }
 
     #[test]
     fn a_second_report_that_is_cut_leaves_the_first() {
-        let (reports, error) = reports(&bytes("3e 13 02 02 03 01 665544332211 03 020106 c4 03 01 66 55"));
+        let event = bytes("3e 13 02 02 03 01 665544332211 03 020106 c4 03 01 66 55");
+        let (reports, error) = reports(&event);
         assert_eq!(reports.len(), 1);
         assert_eq!(error, Some("an advertising report is cut"));
     }
 
+    /// An extended report of three bytes of data with this event type, little-endian.
+    fn extended(event_type: &str, data: &str) -> Vec<u8> {
+        bytes(&format!("3e 1d 0d 01 {event_type} 01 665544332211 01 02 03 7f c4 0000 00 000000000000 03 {data}"))
+    }
+
     #[test]
     fn an_extended_report_is_read_and_its_parts_are_joined() {
-        let part = |status: &str, data: &str| {
-            bytes(&format!("3e 1d 0d 01 {status} 01 665544332211 01 02 03 7f c4 0000 00 000000000000 03 {data}"))
-        };
         let mut parts = Parts::default();
-        let (first, _) = reports(&part("2000", "040901"));
-        assert_eq!(parts.join(first[0].clone()), None);
-        let (second, _) = reports(&part("0000", "020304"));
-        let whole = parts.join(second[0].clone()).unwrap();
+        assert_eq!(parts.join(reports(&extended("2000", "040901")).0[0]), None);
+        let whole = parts.join(reports(&extended("0000", "020304")).0[0]).unwrap();
         assert_eq!((whole.data, whole.rssi), (vec![4, 9, 1, 2, 3, 4], -60));
-        assert_eq!(parts.join(second[0].clone()).unwrap().data, [2, 3, 4], "nothing is left over");
+    }
+
+    #[test]
+    fn a_truncated_advert_is_handed_on_as_far_as_it_came() {
+        let mut parts = Parts::default();
+        assert_eq!(parts.join(reports(&extended("2000", "020106")).0[0]), None);
+        assert_eq!(parts.join(reports(&extended("4000", "1bff4c")).0[0]).unwrap().data, [2, 1, 6, 0x1b, 0xff, 0x4c]);
     }
 
     #[test]
@@ -170,8 +193,8 @@ mod tests {
                 event[2] = if extended { EXTENDED_REPORT } else { LEGACY_REPORT };
                 let (found, _) = reports(&event);
                 let mut parts = Parts::default();
-                for report in found {
-                    let _ = parts.join(report);
+                for part in found {
+                    let _ = parts.join(part);
                 }
             }
         }

@@ -1,22 +1,48 @@
-//! Captures: btsnoop as `btmon -w` writes it, or JSON lines `{"at":ms,"address":"aabbccddeeff","rssi":-60,"data":"hex"}`.
+//! Captures: btsnoop as `btmon -w` writes it, pcap and pcapng with HCI or link-layer packets, or JSON lines
+//! `{"at":ms,"address":"aabbccddeeff","rssi":-60,"data":"hex"}`.
+//!
+//! ```text
+//! Window (bytes) -> Records (one record after the other, on behind damage) -> Unpacker (adverts) -> Steady (times) -> Capture
+//!                    Btsnoop, Pcap, Pcapng                                      hci, air, parts
+//! ```
 
 use std::{
     fs::File,
     io::Read,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use passage_protocol::Clock;
 use sha2::{Digest, Sha256};
 
-use self::{btsnoop::Btsnoop, lines::Lines, steady::Steady, window::Window};
+use self::{
+    btsnoop::Btsnoop,
+    lines::Lines,
+    packet::Unpacker,
+    pcap::Pcap,
+    pcapng::Pcapng,
+    records::{Container, Records},
+    steady::Steady,
+    window::Window,
+};
 use super::{Advert, Paced, RadioError};
 
+mod air;
 mod btsnoop;
+pub mod encode;
 mod hci;
+mod left_out;
 mod lines;
+pub mod packet;
+mod parts;
+mod pcap;
+mod pcapng;
+mod records;
 mod steady;
 mod window;
+
+pub use left_out::LeftOut;
 
 /// How much of a capture makes its id; the time stamp of the first record is in it.
 const ID_BYTES: usize = 64;
@@ -30,7 +56,8 @@ pub type Replay = Paced<Capture>;
 /// The adverts of a capture and, at their place, what is broken in it. Reading goes on behind a broken record.
 pub struct Capture {
     id: String,
-    records: Box<dyn Iterator<Item = Result<Advert, RadioError>> + Send>,
+    left_out: Arc<LeftOut>,
+    records: Items,
 }
 
 impl Capture {
@@ -45,18 +72,19 @@ impl Capture {
         let mut bytes = Window::new(bytes, name);
         let head = bytes.at_least(ID_BYTES)?;
         let id = hex::encode(Sha256::digest(&head[..head.len().min(ID_BYTES)]).as_slice().get(..8).unwrap_or_default());
-        let first = head.iter().find(|byte| !byte.is_ascii_whitespace()).copied();
-        let records: Box<dyn Iterator<Item = _> + Send> = match first {
-            None => return Err(RadioError::Format { why: "it is empty".to_owned() }),
-            Some(b'{') => Box::new(Lines::new(bytes)),
-            Some(_) => Box::new(Btsnoop::new(bytes)?),
-        };
-        Ok(Self { id, records: Box::new(Steady::new(records)) })
+        let left_out = Arc::new(LeftOut::default());
+        let records = records(bytes, Unpacker::new(Arc::clone(&left_out)))?;
+        Ok(Self { id, left_out, records: Box::new(Steady::new(records)) })
     }
 
     /// Tells this capture from others, so that a replay position of another one is not used: 16 hex digits, from its first bytes alone.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// What was left out so far; it grows while the capture is read.
+    pub fn left_out(&self) -> Arc<LeftOut> {
+        Arc::clone(&self.left_out)
     }
 
     /// A source that plays the capture against `clock`.
@@ -72,6 +100,42 @@ impl Iterator for Capture {
     }
 }
 
+type Items = Box<dyn Iterator<Item = Result<Advert, RadioError>> + Send>;
+
+/// The adverts in `bytes`, by the format that their beginning shows.
+fn records(mut bytes: Window, unpacker: Unpacker) -> Result<Items, RadioError> {
+    let head = bytes.at_least(ID_BYTES)?;
+    if let Some(first) = head.get(..4).and_then(|first| <[u8; 4]>::try_from(first).ok()) {
+        if first == pcapng::SECTION {
+            return Ok(unpacked(bytes, Pcapng::default(), unpacker));
+        }
+        if pcap::MAGICS.contains(&first) {
+            let pcap = Pcap::open(&mut bytes)?;
+            return Ok(unpacked(bytes, pcap, unpacker));
+        }
+    }
+    match head.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        None => Err(RadioError::Format { why: "it is empty".to_owned() }),
+        Some(b'{') => Ok(Box::new(Lines::new(bytes))),
+        Some(_) if head.starts_with(head_of(btsnoop::MAGIC, head)) => {
+            let btsnoop = Btsnoop::open(&mut bytes)?;
+            Ok(unpacked(bytes, btsnoop, unpacker))
+        }
+        Some(_) => Err(RadioError::Format {
+            why: "it starts neither like a btsnoop file (record one with `btmon -w FILE`) nor like pcap, pcapng or JSON lines".to_owned(),
+        }),
+    }
+}
+
+fn unpacked(bytes: Window, container: impl Container + 'static, unpacker: Unpacker) -> Items {
+    Box::new(Records::new(bytes, container, unpacker))
+}
+
+/// As much of a magic number as a file that was cut has of it.
+fn head_of<'a>(magic: &'a [u8], head: &[u8]) -> &'a [u8] {
+    magic.get(..head.len().min(magic.len())).unwrap_or(magic)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,7 +149,9 @@ mod tests {
         assert!(why(b"").contains("empty"));
         assert!(why(b"\n\n").contains("empty"));
         assert!(why(b"at,rssi\n1,2\n").contains("JSON lines"));
-        assert!(why(b"\x0a\x0d\x0d\x0a pcapng .....").contains("btsnoop"));
+        assert!(why(b"PK\x03\x04 a zip file").contains("pcapng"));
+        assert!(why(b"\xd4\xc3\xb2\xa1\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\x01\0\x01\0\0\0").contains("link type is 1;"));
+        assert!(why(b"\xd4\xc3\xb2\xa1\x02").contains("pcap header"));
         assert!(why(b"btsnoop\0\0\0\0\x02\0\0\x03\xea").contains("version 2"));
         assert!(why(b"btsnoop\0\0\0\0\x01\0\0\x03\xeb").contains("1003"));
         assert!(why(b"btsnoop\0\0\0").contains("header"));
