@@ -7,9 +7,10 @@ use std::{
     collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, LazyLock},
+    time::Duration,
 };
 
-use passage_config::{Brand, GeofenceRules, Namespace, Sender, Site};
+use passage_config::{Brand, GeofenceRules, Namespace, PresenceRules, Sender, Site};
 use passage_protocol::{DenyList, InstallationId, Millis, StaticBeacon, rid::RidPayload};
 
 use crate::{
@@ -17,7 +18,9 @@ use crate::{
         Decoder,
         frame::{Eddystone, Frame, frames},
     },
+    geofence::Geofences,
     position::{Intake, app::NoBeacons, owntracks},
+    presence::Presence,
     radio::{
         Advert, Capture,
         replay::packet::{Link, Unpacker},
@@ -28,8 +31,16 @@ use crate::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: &[Target] =
-    &[("advert", advert), ("rid", rid), ("capture", capture), ("owntracks", owntracks), ("hci", hci), ("air", air)];
+pub const TARGETS: &[Target] = &[
+    ("advert", advert),
+    ("rid", rid),
+    ("capture", capture),
+    ("owntracks", owntracks),
+    ("hci", hci),
+    ("air", air),
+    ("saved_presence", saved_presence),
+    ("saved_geofence", saved_geofence),
+];
 
 /// AD bytes as a radio hands them on.
 pub fn advert(bytes: &[u8]) {
@@ -109,6 +120,33 @@ fn unpack(link: Link, bytes: &[u8]) {
     for at in 0..3 {
         let _ = unpacker.unpack(link, bytes, Millis(at), drop);
     }
+}
+
+/// A state of the presence machine as a damaged disk gives it back: the key, a line feed, the value. Then time passes.
+pub fn saved_presence(bytes: &[u8]) {
+    let Ok(store) = "lyon".parse() else { return };
+    let mut presence = Presence::new(store, PresenceRules::default(), vec![Duration::from_secs(120)]);
+    let (key, value) = halves(bytes);
+    if presence.restore(key, value).is_ok() {
+        presence.advance(LATER, &mut Vec::new());
+    }
+}
+
+/// The same of the geofence machine.
+pub fn saved_geofence(bytes: &[u8]) {
+    let mut geofences = Geofences::new(&Site::default(), GeofenceRules::default(), vec![Duration::from_secs(300)]);
+    let (key, value) = halves(bytes);
+    if geofences.restore(key, value).is_ok() {
+        geofences.advance(LATER, &mut Vec::new());
+    }
+}
+
+/// A day after the times in the seeds.
+const LATER: Millis = Millis(1_763_712_000_000);
+
+fn halves(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let at = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    (&bytes[..at], bytes.get(at + 1..).unwrap_or_default())
 }
 
 #[cfg(test)]
