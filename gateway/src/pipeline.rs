@@ -124,7 +124,7 @@ impl Gateway {
             Some(source) => Some(source.into()),
             None => sources::open(&config, &Played::of(&saved, outbox.replay_position())).await?,
         };
-        let positions = Positioning::open(&config, &saved, &hub_keys, &inputs, &outbox).await?;
+        let positions = Positioning::open(&config, &saved, &hub_keys, &inputs, &outbox, &health).await?;
         let machines = Machines::restored(&config, saved);
         if let Some(begins) = opened.as_ref().and_then(|o| o.begins.clone()) {
             let first = Batch { saved: vec![begins], replay_position: Some(0), ..Batch::default() };

@@ -9,8 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Input;
 use crate::{
+    health::Health,
     outbox::Outbox,
-    position::{Bound, Broker, Counters, DenyBook, Desk, DeskParts, ListenError, Server, app::NoBeacons, group::Group},
+    position::{Bound, Broker, Counters, DenyBook, Desk, DeskParts, ListenError, Server, group::Group, wakes},
 };
 
 /// What takes positions; nothing of it in a gateway that takes none.
@@ -28,6 +29,7 @@ impl Positioning {
         pinned: &Pinned,
         inputs: &mpsc::Sender<Input>,
         outbox: &Outbox,
+        health: &Arc<Health>,
     ) -> Result<Self, ListenError> {
         let counters = Arc::new(Counters::default());
         if config.position_listen.is_none() && !config.positions.mqtt {
@@ -38,7 +40,7 @@ impl Positioning {
             site: Arc::clone(&config.site),
             rules: &config.geofence,
             positions: &config.positions,
-            beacons: Arc::new(NoBeacons),
+            beacons: wakes::beacons(config, health),
             group: (!group.is_empty()).then(|| Arc::new(Group::new(config.id.clone(), group.clone()))),
             denied: Arc::new(DenyBook::restored(saved)),
             inputs: inputs.clone(),

@@ -10,7 +10,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use passage_protocol::{FenceId, InstallationId, Millis, Phase, StoreId, Zone};
+use passage_protocol::{FenceId, InstallationId, Millis, Phase, StoreId, WakeId, Zone};
 use serde::Deserialize;
 
 use super::{
@@ -20,17 +20,7 @@ use super::{
     places::Places,
     server::{Shared, Unread, complaint, read},
 };
-
-/// A beacon as a phone names it: the parts of an iBeacon.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ShopBeacon {
-    /// 128-bit UUID, in the order in which it is written as text.
-    pub uuid: [u8; 16],
-    /// As the phone tells it.
-    pub major: u16,
-    /// As the phone tells it.
-    pub minor: u16,
-}
+use crate::wake::{Proven, Woken};
 
 /// A phone's word that it hears a beacon, or has stopped hearing it. Debug output hides whose.
 #[derive(Clone, PartialEq, Eq)]
@@ -38,13 +28,15 @@ pub struct HeardBeacon {
     /// Whose phone.
     pub installation: InstallationId,
     /// Which beacon.
-    pub beacon: ShopBeacon,
+    pub woken: Woken,
     /// `enter` or `exit`; each further `enter` is evidence that she is still there.
     pub phase: Phase,
-    /// dBm, when the phone tells it.
-    pub rssi: Option<i16>,
-    /// When.
+    /// When it was heard.
     pub at: Millis,
+    /// When else it may have been: an OwnTracks app that ranges tells the time of its last position instead.
+    pub or_at: Option<Millis>,
+    /// When the word arrived.
+    pub now: Millis,
 }
 
 impl fmt::Debug for HeardBeacon {
@@ -55,8 +47,16 @@ impl fmt::Debug for HeardBeacon {
 
 /// Tells the beacons of our shops from all others.
 pub trait ShopBeacons: Send + Sync {
-    /// The store in which this beacon was on the air at `heard.at`; `None` for a stranger's beacon, and for one of ours at another time.
-    fn store(&self, heard: &HeardBeacon) -> Option<StoreId>;
+    /// The shop, zone and time that a heard beacon proves.
+    ///
+    /// # Errors
+    /// What becomes of the word instead: it is a stranger's beacon, or one of ours at another time.
+    fn prove(&self, heard: &HeardBeacon) -> Result<Proven, Fate>;
+
+    /// True when an app that only names a shop is believed.
+    fn believes_claims(&self) -> bool {
+        true
+    }
 }
 
 /// No beacon is known.
@@ -64,15 +64,21 @@ pub trait ShopBeacons: Send + Sync {
 pub struct NoBeacons;
 
 impl ShopBeacons for NoBeacons {
-    fn store(&self, _: &HeardBeacon) -> Option<StoreId> {
-        None
+    fn prove(&self, _: &HeardBeacon) -> Result<Proven, Fate> {
+        Err(Fate::UnknownRegion)
     }
 }
 
 /// The event that a heard beacon of a shop is; a beacon of nobody's is none.
 pub(super) fn event(heard: &HeardBeacon, beacons: &dyn ShopBeacons) -> Result<AppEvent, Fate> {
-    let store = beacons.store(heard).ok_or(Fate::UnknownRegion)?;
-    Ok(AppEvent { installation: heard.installation.clone(), store, zone: Zone::In, phase: heard.phase, at: heard.at })
+    let Proven { store, zone, at } = beacons.prove(heard)?;
+    Ok(AppEvent { installation: heard.installation.clone(), store, zone, phase: heard.phase, at })
+}
+
+/// The app's own word, if it is good enough. A departure ends nothing but her own stay, and a geofence is the phone's own measurement.
+pub(super) fn claim(event: AppEvent, beacons: &dyn ShopBeacons) -> Result<AppEvent, Fate> {
+    let needs_proof = event.zone == Zone::In && event.phase == Phase::Enter;
+    if needs_proof && !beacons.believes_claims() { Err(Fate::Claimed) } else { Ok(event) }
 }
 
 /// 32 hexadecimal digits, with or without dashes.
@@ -80,23 +86,42 @@ pub(super) fn uuid(text: &str) -> Option<[u8; 16]> {
     text.trim().parse::<uuid::Uuid>().ok().map(uuid::Uuid::into_bytes)
 }
 
-/// The beacon in the name of a region as the apps export it: `name:UUID:major:minor`.
-pub(super) fn region(desc: &str) -> Option<ShopBeacon> {
-    let mut parts = desc.rsplit(':');
-    let (minor, major, id) = (parts.next()?, parts.next()?, parts.next()?);
-    Some(ShopBeacon { uuid: uuid(id)?, major: major.trim().parse().ok()?, minor: minor.trim().parse().ok()? })
+/// The beacon in the name of a region as the apps export it: `name:UUID:major:minor`, or `name:UUID` for any beacon with that UUID.
+pub(super) fn region(desc: &str) -> Option<Woken> {
+    let parts: Vec<&str> = desc.rsplitn(4, ':').collect();
+    match parts[..] {
+        [minor, major, id, _] if uuid(id).is_some() => {
+            let id = Some(WakeId::new(major.trim().parse().ok()?, minor.trim().parse().ok()?));
+            Some(Woken { uuid: uuid(parts[2])?, id, rssi: None })
+        }
+        [id, _, ..] => Some(Woken { uuid: uuid(id)?, id: None, rssi: None }),
+        _ => None,
+    }
 }
 
-/// What an app of the brand posts when a region or the shop's beacon woke it.
+/// What an app of the brand posts when a region or the shop's beacon woke it: `wake`, or `store`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Word {
-    store: StoreId,
-    phase: WordPhase,
+    /// What it heard of a shop's beacon.
+    wake: Option<WakeWord>,
+    /// The shop, as the app believes.
+    store: Option<StoreId>,
+    phase: Option<WordPhase>,
     /// Milliseconds since 1970; now when it is left out.
     at: Option<Millis>,
     /// One of our geofences that the phone watches; the shop as a whole when it is left out.
     geofence: Option<FenceId>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WakeWord {
+    uuid: String,
+    major: Option<u16>,
+    minor: Option<u16>,
+    /// dBm.
+    rssi: Option<i16>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -126,32 +151,70 @@ pub(super) async fn app_event(State(shared): State<Shared>, request: Request) ->
 }
 
 async fn here(shared: &Shared, body: &Bytes, who: InstallationId, now: Millis) -> Response {
-    let event = match word(shared.desk.places(), body, who, now) {
-        Ok(event) => event,
+    let fate = match word(shared.desk.places(), body, who, now) {
+        Ok(Told::Heard(heard)) => shared.desk.take_beacon(&heard).await,
+        Ok(Told::Claim(event)) => shared.desk.take_claim(event).await,
         Err((fate, why)) => {
             shared.desk.count(fate);
             return complaint(StatusCode::BAD_REQUEST, why);
         }
     };
-    let fate = shared.desk.take_event(event).await;
     shared.desk.count(fate);
-    if fate == Fate::Busy { StatusCode::SERVICE_UNAVAILABLE.into_response() } else { StatusCode::NO_CONTENT.into_response() }
+    match fate {
+        Fate::Busy => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Fate::Claimed => complaint(StatusCode::BAD_REQUEST, "a shop must be proven here: send what the app heard of its beacon as `wake`"),
+        // Nobody learns by trying whether an id is good.
+        _ => StatusCode::NO_CONTENT.into_response(),
+    }
 }
 
-fn word(places: &Places, body: &[u8], who: InstallationId, now: Millis) -> Result<AppEvent, (Fate, &'static str)> {
-    const SHAPE: &str =
-        "send {\"store\": id, \"phase\": \"enter\" or \"exit\", \"at\": milliseconds, if not now, \"geofence\": id, if one}";
-    let word: Word = serde_json::from_slice(body).map_err(|_| (Fate::Poison, SHAPE))?;
-    let name = word.geofence.as_ref().map_or(word.store.as_str(), FenceId::as_str);
-    let known = places.named(name).filter(|(store, zone)| *store == word.store && (*zone == Zone::In) == word.geofence.is_none());
-    let (store, zone) = known.ok_or((Fate::UnknownRegion, "no such store here, or the geofence is not one of that store"))?;
+/// What a word is about.
+enum Told {
+    Heard(HeardBeacon),
+    Claim(AppEvent),
+}
+
+type Wrong = (Fate, &'static str);
+
+fn word(places: &Places, body: &[u8], who: InstallationId, now: Millis) -> Result<Told, Wrong> {
+    const SHAPE: Wrong = (
+        Fate::Poison,
+        "send {\"wake\": {\"uuid\", \"major\", \"minor\", \"rssi\" in dBm, if known}} or {\"store\": id, \"geofence\": id, if one}, with \
+         \"phase\": \"enter\" or \"exit\", and \"at\": milliseconds, if not now",
+    );
+    let word: Word = serde_json::from_slice(body).map_err(|_| SHAPE)?;
     let at = word.at.map_or(Ok(now), |at| owntracks::plausible(at, now));
     let at = at.map_err(|fate| (fate, "`at` is not within the last 3 days; it is milliseconds since 1970"))?;
-    let phase = match word.phase {
+    let phase = word.phase.map(|phase| match phase {
         WordPhase::Enter => Phase::Enter,
         WordPhase::Exit => Phase::Exit,
-    };
-    Ok(AppEvent { installation: who, store, zone, phase, at })
+    });
+    match (word.wake, word.store) {
+        (Some(wake), None) if word.geofence.is_none() => {
+            let woken = wake.woken().ok_or(SHAPE)?;
+            let phase = phase.unwrap_or(Phase::Enter);
+            Ok(Told::Heard(HeardBeacon { installation: who, woken, phase, at, or_at: None, now }))
+        }
+        (None, Some(store)) => {
+            let name = word.geofence.as_ref().map_or(store.as_str(), FenceId::as_str);
+            let known = places.named(name).filter(|(s, zone)| *s == store && (*zone == Zone::In) == word.geofence.is_none());
+            let (store, zone) = known.ok_or((Fate::UnknownRegion, "no such store here, or the geofence is not one of that store"))?;
+            Ok(Told::Claim(AppEvent { installation: who, store, zone, phase: phase.ok_or(SHAPE)?, at }))
+        }
+        _ => Err(SHAPE),
+    }
+}
+
+impl WakeWord {
+    /// `None` when the UUID is none, or only one of major and minor is given.
+    fn woken(&self) -> Option<Woken> {
+        let id = match (self.major, self.minor) {
+            (Some(major), Some(minor)) => Some(WakeId::new(major, minor)),
+            (None, None) => None,
+            _ => return None,
+        };
+        Some(Woken { uuid: uuid(&self.uuid)?, id, rssi: self.rssi.filter(|rssi| *rssi < 0) })
+    }
 }
 
 #[cfg(test)]
@@ -160,8 +223,10 @@ mod tests {
 
     #[test]
     fn a_region_of_a_beacon_is_read_from_its_name() {
-        let want = ShopBeacon { uuid: *b"\xf7\x82\x6d\xa6\x4f\xa2\x4e\x98\x80\x24\xbc\x5b\x71\xe0\x89\x3e", major: 1, minor: 700 };
-        assert_eq!(region("-Shop:F7826DA6-4FA2-4E98-8024-BC5B71E0893E:1:700"), Some(want));
+        let uuid = *b"\xf7\x82\x6d\xa6\x4f\xa2\x4e\x98\x80\x24\xbc\x5b\x71\xe0\x89\x3e";
+        let want = Woken { uuid, id: Some(WakeId::new(1, 700)), rssi: None };
+        assert_eq!(region("-Shop:F7826DA6-4FA2-4E98-8024-BC5B71E0893E:1:700"), Some(want.clone()));
+        assert_eq!(region("Shop:F7826DA6-4FA2-4E98-8024-BC5B71E0893E"), Some(Woken { id: None, ..want.clone() }));
         assert_eq!(region("My:Shop:f7826da64fa24e988024bc5b71e0893e:1:700"), Some(want));
         for name in
             ["", "Main@WestWing", "a:b:c", "Shop:F7826DA6-4FA2-4E98-8024-BC5B71E0893E:1:70000", "F7826DA6-4FA2-4E98-8024-BC5B71E0893E"]

@@ -29,6 +29,14 @@ reasons! {
     Fix = "fix",
     /// An app event went to the decider and was committed.
     App = "app",
+    /// A shop that the app only named, where it must be proven.
+    Claimed = "claimed",
+    /// What was heard of one of our brands' wake beacons cannot be proven: a copy, a recording, a wrong clock.
+    WakeUnproven = "wake-unproven",
+    /// Unproven ids of an installation that has sent too many of them.
+    WakeGuessing = "wake-guessing",
+    /// A proven wake beacon in two shops that are too far apart for the time between.
+    WakeTwoPlaces = "wake-two-places",
     /// Wrong, missing, expired, foreign or revoked credentials.
     Denied = "denied",
     /// Not an OwnTracks object, or a location without time or place.

@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{
     AppEvent, Counters, Fate, Intake,
-    app::ShopBeacons,
+    app::{HeardBeacon, ShopBeacons},
     circles::Circles,
     deny::DenyBook,
     group::{self, Group},
@@ -150,11 +150,8 @@ impl Desk {
                 let news = self.circles.as_ref().filter(|_| told).and_then(|c| c.news(&who, lat, lon, removes));
                 Answer { fate, sealed: false, messages: news.into_iter().collect() }
             }
-            Report::App(event) => Answer::of(self.take_event(event).await),
-            Report::Beacon(heard) => Answer::of(match self.intake.beacon(&heard) {
-                Ok(event) => self.take_event(event).await,
-                Err(fate) => fate,
-            }),
+            Report::App(event) => Answer::of(self.take_claim(event).await),
+            Report::Beacon(heard) => Answer::of(self.take_beacon(&heard).await),
             // Encrypted twice is nothing that an app sends.
             Report::Sealed(_) => Answer::of(Fate::Poison),
         }
@@ -191,7 +188,23 @@ impl Desk {
         }
     }
 
-    pub(super) async fn take_event(&self, event: AppEvent) -> Fate {
+    /// Takes the app's own word that it is somewhere.
+    pub(super) async fn take_claim(&self, event: AppEvent) -> Fate {
+        match self.intake.claim(event) {
+            Ok(event) => self.take_event(event).await,
+            Err(fate) => fate,
+        }
+    }
+
+    /// Takes what the app heard of a beacon.
+    pub(super) async fn take_beacon(&self, heard: &HeardBeacon) -> Fate {
+        match self.intake.beacon(heard) {
+            Ok(event) => self.take_event(event).await,
+            Err(fate) => fate,
+        }
+    }
+
+    async fn take_event(&self, event: AppEvent) -> Fate {
         if self.submit(|done| Input::App(event, done)).await { Fate::App } else { Fate::Busy }
     }
 
@@ -228,7 +241,10 @@ impl Desk {
                 Ok(admitted) => (Input::Fix(admitted.fix.clone(), oneshot::channel().0), Some(admitted), Fate::Fix),
                 Err(fate) => return fate,
             },
-            Report::App(event) => (Input::App(event, oneshot::channel().0), None, Fate::App),
+            Report::App(event) => match self.intake.claim(event) {
+                Ok(event) => (Input::App(event, oneshot::channel().0), None, Fate::App),
+                Err(fate) => return fate,
+            },
             Report::Beacon(heard) => match self.intake.beacon(&heard) {
                 Ok(event) => (Input::App(event, oneshot::channel().0), None, Fate::App),
                 Err(fate) => return fate,

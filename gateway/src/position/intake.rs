@@ -72,6 +72,10 @@ impl Intake {
         app::event(heard, self.beacons.as_ref())
     }
 
+    pub(super) fn claim(&self, event: super::AppEvent) -> Result<super::AppEvent, Fate> {
+        app::claim(event, self.beacons.as_ref())
+    }
+
     pub(super) fn places(&self) -> &Places {
         &self.places
     }

@@ -23,6 +23,7 @@ mod sealing;
 mod server;
 #[cfg(test)]
 mod tests;
+pub mod wakes;
 
 use std::fmt;
 

@@ -10,13 +10,13 @@ use std::{
 
 use geo::Point;
 use passage_config::{FenceKind, Geofence, GeofenceRules, Shape, Site, Store, hours::Hours};
-use passage_protocol::{Clock, FenceId, PositionToken, sign::Pinned, sign::Signing};
+use passage_protocol::{Clock, FenceId, PositionToken, WakeId, sign::Pinned, sign::Signing};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::pipeline::Input;
+use crate::{pipeline::Input, wake::Proven};
 
 /// Friday 2026-11-20, 15:00 in Paris.
 const NOW: Millis = Millis::from_secs(1_795_183_200);
@@ -66,11 +66,11 @@ const SECRET: &str = "a secret of at least thirty-two characters";
 /// One beacon is the shop's in the Rue de Rivoli.
 struct OneBeacon;
 
-const BEACON: app::ShopBeacon = app::ShopBeacon { uuid: [0xab; 16], major: 1, minor: 700 };
-
 impl app::ShopBeacons for OneBeacon {
-    fn store(&self, heard: &app::HeardBeacon) -> Option<StoreId> {
-        (heard.beacon == BEACON).then(|| "paris-rivoli".parse().unwrap())
+    fn prove(&self, heard: &app::HeardBeacon) -> Result<Proven, Fate> {
+        let is_ours = heard.woken.uuid == [0xab; 16] && heard.woken.id == Some(WakeId::new(1, 700));
+        let proven = Proven { store: "paris-rivoli".parse().unwrap(), zone: Zone::In, at: heard.at };
+        is_ours.then_some(proven).ok_or(Fate::UnknownRegion)
     }
 }
 

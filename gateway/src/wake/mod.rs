@@ -53,7 +53,9 @@ pub struct Proven {
 /// Why a word that names a wake beacon makes no event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// The UUID is none of our brands', or the key of no shop made this id at that time: a copy, a replay, or a wrong clock.
+    /// The UUID is none of our brands'.
+    Stranger,
+    /// The key of no shop made this id at that time: a copy, a recording, or a wrong clock.
     Unproven,
     /// Two shops said the same at that time. It happens by chance, about once in a thousand years for ten shops, and passes with the window.
     Ambiguous,
@@ -92,14 +94,17 @@ impl Wakes {
     /// # Errors
     /// Why it is not believed.
     pub fn enter(&mut self, who: &InstallationId, woken: &Woken, times: &[Millis], now: Millis) -> Result<Proven, Refusal> {
+        if !self.verifier.knows(&woken.uuid) {
+            return Err(Refusal::Stranger);
+        }
         if self.people.is_guessing(who, now) {
             return Err(Refusal::Guessing);
         }
         let (store, at) = match self.said(woken, times) {
             Ok(found) => found,
             Err(refusal) => {
-                if refusal == Refusal::Unproven {
-                    self.people.missed(who, now);
+                if let (Refusal::Unproven, Some(id)) = (refusal, woken.id) {
+                    self.people.missed(who, id, now);
                 }
                 return Err(refusal);
             }

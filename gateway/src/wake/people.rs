@@ -3,14 +3,14 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use passage_protocol::{InstallationId, Millis, StoreId};
+use passage_protocol::{InstallationId, Millis, StoreId, WakeId};
 
 /// Installations that are remembered at once.
 const MOST_PEOPLE: usize = 200_000;
 /// How long somebody is remembered.
 const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
-/// Unproven ids in an hour that are looked at. With 4 bytes and a thousand shops, so many guesses succeed once in some years.
-const MOST_MISSES: u32 = 10;
+/// Different unproven ids in an hour that are looked at. With 4 bytes and a thousand shops, so many guesses succeed once in some years.
+const MOST_MISSES: usize = 10;
 /// That hour.
 const MISSES_IN: Duration = Duration::from_secs(3600);
 
@@ -32,8 +32,9 @@ pub(super) struct Place {
 struct Person {
     /// The last shop.
     place: Option<Place>,
-    /// When the current hour of misses began, and how many there were.
-    misses: Option<(Millis, u32)>,
+    /// When the current hour of misses began, and which ids they were. A copy that stands near her home says the same again and again, and
+    /// must not keep her from being noticed in the shop.
+    misses: Option<(Millis, Vec<WakeId>)>,
 }
 
 impl std::fmt::Debug for People {
@@ -57,18 +58,21 @@ impl People {
     }
 
     /// An id could not be proven.
-    pub(super) fn missed(&mut self, who: &InstallationId, now: Millis) {
+    pub(super) fn missed(&mut self, who: &InstallationId, id: WakeId, now: Millis) {
         let Some(person) = self.person(who, now) else { return };
-        person.misses = match person.misses {
-            Some((since, count)) if is_within(since, now) => Some((since, count.saturating_add(1))),
-            _ => Some((now, 1)),
-        };
+        let misses = person.misses.get_or_insert_with(|| (now, Vec::new()));
+        if !is_within(misses.0, now) {
+            *misses = (now, Vec::new());
+        }
+        if misses.1.len() < MOST_MISSES && !misses.1.contains(&id) {
+            misses.1.push(id);
+        }
     }
 
     /// True when the installation has had its share of misses for now.
     pub(super) fn is_guessing(&self, who: &InstallationId, now: Millis) -> bool {
-        let misses = self.0.get(who).and_then(|p| p.misses);
-        misses.is_some_and(|(since, count)| count >= MOST_MISSES && is_within(since, now))
+        let misses = self.0.get(who).and_then(|p| p.misses.as_ref());
+        misses.is_some_and(|(since, ids)| ids.len() >= MOST_MISSES && is_within(*since, now))
     }
 
     fn person(&mut self, who: &InstallationId, now: Millis) -> Option<&mut Person> {
@@ -84,7 +88,7 @@ impl People {
 
 impl Person {
     fn last(&self) -> Option<Millis> {
-        self.place.as_ref().map(|place| place.at).max(self.misses.map(|(since, _)| since))
+        self.place.as_ref().map(|place| place.at).max(self.misses.as_ref().map(|(since, _)| *since))
     }
 }
 

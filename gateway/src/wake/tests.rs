@@ -182,6 +182,19 @@ fn of_two_times_the_one_that_can_be_proven_counts() {
     assert_eq!((proven.store, proven.at), (store("lyon-bellecour"), NOON));
 }
 
+#[test]
+fn a_copy_near_her_home_does_not_keep_her_from_being_noticed_in_the_shop() {
+    let mut wakes = wakes();
+    let lina = who("phone-of-lina");
+    let copy = woken("lyon-bellecour", NOON - minutes(600));
+    for n in 0..50 {
+        let at = NOON + Duration::from_secs(n);
+        assert_eq!(enter(&mut wakes, &lina, &copy, at, at), Err(Refusal::Unproven));
+    }
+    let at = NOON + minutes(5);
+    assert_eq!(enter(&mut wakes, &lina, &woken("lyon-bellecour", at), at, at), Ok(store("lyon-bellecour")));
+}
+
 proptest! {
     /// Whatever the jitter and the clocks: what is on the air now is proven now, and half an hour after its first second it is worth nothing.
     #[test]

@@ -73,6 +73,11 @@ impl Verifier {
         }
     }
 
+    /// True when this is the UUID of one of our brands.
+    pub fn knows(&self, uuid: &[u8; 16]) -> bool {
+        self.shops.iter().any(|s| s.uuid == *uuid)
+    }
+
     /// True when this is the UUID that the shop advertises.
     pub fn is_of(&self, store: &StoreId, uuid: &[u8; 16]) -> bool {
         self.shops.iter().any(|s| s.store == *store && s.uuid == *uuid)

@@ -4,7 +4,7 @@ mod value;
 
 use std::borrow::Cow;
 
-use passage_protocol::{InstallationId, Millis, Phase};
+use passage_protocol::{InstallationId, Millis, Phase, WakeId};
 use serde::Deserialize;
 
 use self::value::Loose;
@@ -13,6 +13,7 @@ use super::{
     app::{self, HeardBeacon},
     places::Places,
 };
+use crate::wake::Woken;
 
 /// What a payload tells.
 #[derive(Debug)]
@@ -148,9 +149,9 @@ fn transition(payload: &Payload<'_>, who: &InstallationId, now: Millis, ground: 
         _ => return Err(Fate::Poison),
     };
     let by_beacon = payload.t.text() == Some("b");
-    if by_beacon && let Some(beacon) = payload.desc.text().and_then(app::region) {
+    if by_beacon && let Some(woken) = payload.desc.text().and_then(app::region) {
         let at = measured(&payload.tst, now)?;
-        return Ok(Report::Beacon(HeardBeacon { installation: who.clone(), beacon, phase, rssi: None, at }));
+        return Ok(Report::Beacon(HeardBeacon { installation: who.clone(), woken, phase, at, or_at: None, now }));
     }
     // A word that rests on a coarse fix says no more than the fix does, in either direction.
     if !by_beacon && payload.acc.number().is_some_and(|m| m > ground.max_accuracy_m) {
@@ -167,9 +168,11 @@ fn transition(payload: &Payload<'_>, who: &InstallationId, now: Millis, ground: 
 fn beacon(payload: &Payload<'_>, who: &InstallationId, now: Millis) -> Result<Report<'static>, Fate> {
     let uuid = payload.uuid.text().and_then(app::uuid);
     let (Some(uuid), Some(major), Some(minor)) = (uuid, payload.major.whole(), payload.minor.whole()) else { return Err(Fate::Ignored) };
-    let beacon = app::ShopBeacon { uuid, major, minor };
-    let at = measured(&payload.tst, now)?;
-    Ok(Report::Beacon(HeardBeacon { installation: who.clone(), beacon, phase: Phase::Enter, rssi: payload.rssi.whole(), at }))
+    // iOS says 0 when it does not know the strength.
+    let woken = Woken { uuid, id: Some(WakeId::new(major, minor)), rssi: payload.rssi.whole().filter(|rssi| *rssi < 0) };
+    // `tst` is the time of the last position, which may be long ago; beacons are told as they are heard.
+    let or_at = Some(measured(&payload.tst, now)?);
+    Ok(Report::Beacon(HeardBeacon { installation: who.clone(), woken, phase: Phase::Enter, at: now, or_at, now }))
 }
 
 /// Seconds since 1970 to the time of measuring.
