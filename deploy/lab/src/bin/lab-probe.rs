@@ -33,7 +33,7 @@ struct Cli {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    passage_gateway::command::log::start();
+    passage_gateway::command::log::start("info");
     let cli = Cli::parse();
     let options = BleRadio {
         adapter: cli.adapter.clone(),
