@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use anyhow::{Context, Result, bail};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use passage_protocol::{ChainKey, InstallationId};
+use passage_protocol::{ChainKey, InstallationId, WakeId};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -22,6 +22,15 @@ pub struct Phone {
     pub key: ChainKey,
     /// What it shows to a position gateway.
     pub token: String,
+}
+
+/// What a shop's wake beacon says.
+#[derive(Debug, Clone, Copy)]
+pub struct Wake {
+    /// The brand's.
+    pub uuid: [u8; 16],
+    /// Major and minor.
+    pub id: WakeId,
 }
 
 /// What the enrolment answers.
@@ -93,10 +102,11 @@ impl Phones {
         expect_success(request.json(&body).send().await?, "a position").await
     }
 
-    /// Reports that the app was woken in a shop, or left it.
-    pub async fn app_event(&self, crm_id: &str, store: &str, phase: &str, at: i64) -> Result<()> {
+    /// Reports that the app was woken by a shop's beacon, or left it.
+    pub async fn app_event(&self, crm_id: &str, wake: &Wake, phase: &str, at: i64) -> Result<()> {
         let Some(phone) = self.of(crm_id) else { return Ok(()) };
-        let body = json!({ "store": store, "phase": phase, "at": at });
+        let beacon = json!({ "uuid": hex::encode(wake.uuid), "major": wake.id.major(), "minor": wake.id.minor(), "rssi": -68 });
+        let body = json!({ "wake": beacon, "phase": phase, "at": at });
         let request = self.http.post(format!("http://{}/v1/app/events", self.positions)).bearer_auth(&phone.token);
         expect_success(request.json(&body).send().await?, "an app event").await
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use passage_protocol::{Clock, Millis};
+use passage_protocol::{Clock, Millis, StoreId};
 
 use crate::{
     day::{self, How, Link, Outing, Person, Where},
@@ -32,7 +32,7 @@ const GLANCE: Duration = Duration::from_secs(4 * 60);
 #[derive(Debug)]
 enum Act {
     Position { crm_id: String, step: track::Step },
-    AppEvent { crm_id: String, store: String, phase: &'static str },
+    AppEvent { crm_id: String, store: StoreId, phase: &'static str },
     Link(Link),
     LiveTouchpoints(Vec<serde_json::Value>),
     Stop { crm_id: String },
@@ -115,7 +115,7 @@ impl Day {
                 }
             }
             (How::App, Some(crm_id)) if outing.place != Where::Near => {
-                let store = outing.store.to_string();
+                let store = outing.store.clone();
                 let leaves = outing.at + Duration::from_secs(u64::try_from(outing.minutes * 60)?);
                 let mut seen = outing.at;
                 while seen < leaves {
@@ -175,7 +175,10 @@ impl Day {
     async fn act(&self, at: Millis, act: Act, system: &System, phones: &Phones) -> Result<()> {
         match act {
             Act::Position { crm_id, step } => phones.position(&crm_id, &step).await,
-            Act::AppEvent { crm_id, store, phase } => phones.app_event(&crm_id, &store, phase, at.0).await,
+            Act::AppEvent { crm_id, store, phase } => {
+                let Some(wake) = system.wake(&store, at) else { bail!("the brand of {store} has no `wake_uuid`") };
+                phones.app_event(&crm_id, &wake, phase, at.0).await
+            }
             Act::Link(link) => phones.identify(&link).await,
             Act::LiveTouchpoints(rows) => phones.touchpoints(&rows).await,
             Act::Stop { crm_id } => match self.people.get(&crm_id) {

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail};
 use futures::future::join_all;
-use passage_config::{BleRadio, GatewayConfig, HubConfig, Imports, Mqtt, Radio, Site, load_gateway, load_hub};
+use passage_config::{AppEvents, BleRadio, GatewayConfig, HubConfig, Imports, Mqtt, Radio, Site, WakeCheck, load_gateway, load_hub};
 use passage_gateway::{
     pipeline::{Gateway, GatewayHandle, Input},
     radio::{self, Advert, Heard, Source},
@@ -23,12 +23,15 @@ use passage_hub::{
     sms::{Msisdn, Sandbox},
     store::Db,
 };
-use passage_protocol::{Clock, GatewayId, StoreId};
+use passage_protocol::{Clock, GatewayId, Millis, StoreId, rid::window_at};
 use tempfile::TempDir;
 use tokio::{sync::broadcast, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{Broker, Choice};
+use crate::{
+    broker::{Broker, Choice},
+    phones::Wake,
+};
 
 /// The demo's secret is public, so that member codes and the hold-out are the same on every run. A real hub makes its own.
 const SECRET: [u8; 32] = *b"the demo has no secret to keep:)";
@@ -117,6 +120,10 @@ impl System {
         // Each step ends with a commit of its own.
         config.outbox.commit_within = Duration::from_millis(100);
         config.radio = Radio::None;
+        if config.position_listen.is_some() {
+            config.wake.check = Some(WakeCheck::Master(self.keyring.wake().clone()));
+            config.app_events = AppEvents::Verified;
+        }
         if let (Some(port), Some(address)) = (listen, &mut config.position_listen) {
             let wanted = SocketAddr::from(([0, 0, 0, 0], port));
             *address = if is_free(wanted) { wanted } else { SocketAddr::from(([0, 0, 0, 0], 0)) };
@@ -189,6 +196,13 @@ impl System {
             gateway.inputs.send(Input::Heard(Heard { advert, position: None })).await.map_err(|_| anyhow!("a gateway stopped"))?;
         }
         Ok(())
+    }
+
+    /// What the shop's wake beacon says at `at`.
+    pub fn wake(&self, store: &StoreId, at: Millis) -> Option<Wake> {
+        let site = self.site();
+        let uuid = site.brands.get(&site.stores.get(store)?.brand)?.wake_uuid?;
+        Some(Wake { uuid, id: self.keyring.wake().store_key(store).id(window_at(at)) })
     }
 
     /// Waits until everything that was caused so far is done: decided, committed, published, stored, acked, worked on, sent.
