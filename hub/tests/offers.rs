@@ -85,13 +85,25 @@ impl Hub {
     }
 
     async fn event_in(&mut self, store: &str, member: MemberId, zone: &str, phase: &str, first: Millis, last: Millis) -> String {
+        self.event_by("gw-1", store, (member, zone), phase, first, last).await
+    }
+
+    async fn event_by(
+        &mut self,
+        gateway: &str,
+        store: &str,
+        (member, zone): (MemberId, &str),
+        phase: &str,
+        first: Millis,
+        last: Millis,
+    ) -> String {
         self.seq += 1;
         let id = format!("event-{}", self.seq);
         let signal = if zone.contains('-') { "position" } else { "beacon" };
         let sql = "INSERT INTO event (id, gateway, epoch, seq, store, zone, subject_kind, signal, phase, at, at_corrected, first_at, last_at, \
                    strength, initial, late, received_at, member) \
-                   VALUES ($1, 'gw-1', 'e', $2, $3, $4, 'rid', $5, $6, $7, $7, $8, $7, '\"app\"', 0, 0, $7, $9)";
-        self.sql(sql, args![&id, self.seq, store, zone, signal, phase, last, first, member.0]).await;
+                   VALUES ($1, $10, 'e', $2, $3, $4, 'rid', $5, $6, $7, $7, $8, $7, '\"app\"', 0, 0, $7, $9)";
+        self.sql(sql, args![&id, self.seq, store, zone, signal, phase, last, first, member.0, gateway]).await;
         self.todo(Todo::new(member, last, TodoKind::Event, id.clone())).await;
         id
     }
@@ -225,6 +237,78 @@ async fn segments_of_a_rotating_id_are_joined_into_one_visit_with_one_trigger() 
         hub.work_at(friday(16, 0)).await;
         assert!(!hub.visits(COAT).await[0].open);
         assert_eq!(hub.count("SELECT COUNT(*) FROM todo").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_gateways_of_one_shop_make_one_visit_with_one_trigger_and_the_exit_at_one_does_not_end_it() {
+    both(async |db| {
+        let mut hub = Hub::new(&db, |_| ()).await;
+        // Hours and minutes of the first and the last evidence. The second gateway hears her to the end, and speaks only at its dwell marks.
+        for (gateway, phase, first, last, told_at) in [
+            ("gw-1", "enter", (15, 0), (15, 0), (15, 0)),
+            ("gw-2", "enter", (15, 1), (15, 1), (15, 1)),
+            ("gw-1", "dwell", (15, 0), (15, 40), (15, 40)),
+            ("gw-2", "dwell", (15, 1), (15, 41), (15, 41)),
+            ("gw-1", "exit", (15, 0), (15, 42), (15, 45)),
+        ] {
+            let at = |(hour, minute)| friday(hour, minute);
+            hub.event_by(gateway, "lyon", (COAT, "in"), phase, at(first), at(last)).await;
+            hub.work_at(at(told_at)).await;
+        }
+        assert_eq!(hub.decisions(COAT).await.len(), 2, "one trigger, two offers");
+        hub.work_at(friday(16, 20)).await;
+        let visits = hub.visits(COAT).await;
+        assert_eq!((visits.len(), visits[0].open), (1, true), "38 minutes after the exit at the first gateway");
+        hub.event_by("gw-2", "lyon", (COAT, "in"), "dwell", friday(15, 1), friday(16, 21)).await;
+        hub.work_at(friday(16, 21)).await;
+        hub.event_by("gw-2", "lyon", (COAT, "in"), "exit", friday(15, 1), friday(16, 25)).await;
+        hub.work_at(friday(16, 54)).await;
+        assert!(hub.visits(COAT).await[0].open);
+        hub.work_at(friday(16, 55)).await;
+        let visits = hub.visits(COAT).await;
+        assert_eq!((visits.len(), visits[0].start, visits[0].end, visits[0].open), (1, friday(15, 0), friday(16, 25), false));
+        assert_eq!(visits[0].dwell_ms, 85 * MIN, "what both heard counts once");
+        assert_eq!(hub.decisions(COAT).await.len(), 2, "still the one trigger");
+        let told = hub.told();
+        let count = |what: &str| told.iter().filter(|line| line.starts_with(what)).count();
+        assert_eq!((count("entered"), count("closed")), (1, 1), "{told:?}");
+        assert_eq!(hub.count("SELECT COUNT(*) FROM todo").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_dies_in_the_middle_of_a_visit_does_not_keep_it_open_for_ever() {
+    both(async |db| {
+        let mut hub = Hub::new(&db, |_| ()).await;
+        hub.event(COAT, "in", "enter", friday(15, 0), friday(15, 0)).await;
+        hub.event(COAT, "in", "dwell", friday(15, 0), friday(15, 40)).await;
+        hub.work_at(friday(16, 24)).await;
+        assert!(hub.visits(COAT).await[0].open, "the next dwell mark is due at 16:20");
+        hub.work_at(friday(16, 25)).await;
+        let visits = hub.visits(COAT).await;
+        assert_eq!((visits[0].open, visits[0].end), (false, friday(15, 40)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_left_one_gateway_is_not_leaving_while_another_of_the_shop_hears_her() {
+    both(async |db| {
+        let dwell = passage_config::Trigger::Dwell(std::time::Duration::from_secs(180));
+        let mut hub = Hub::new(&db, |site| site.offers = [("stay".to_owned(), shop::offer("stay", dwell, 1, "{{ stop }}"))].into()).await;
+        for member in [COAT, OTHER] {
+            hub.event(member, "in", "enter", friday(15, 0), friday(15, 0)).await;
+        }
+        hub.event_by("gw-2", "lyon", (COAT, "in"), "enter", friday(15, 1), friday(15, 1)).await;
+        for member in [COAT, OTHER] {
+            hub.event(member, "in", "exit", friday(15, 0), friday(15, 3)).await;
+        }
+        hub.work_at(friday(15, 3)).await;
+        assert_eq!(hub.results(COAT).await, [pair("stay", "send")]);
+        assert_eq!(hub.results(OTHER).await, [pair("stay", "left")]);
     })
     .await;
 }

@@ -116,6 +116,7 @@ impl Step<'_> {
             zone: event.zone.clone(),
             fence_kind,
             signal: event.signal,
+            gateway: event.gateway.clone(),
             phase: event.phase,
             first: event.first,
             last: event.last,

@@ -6,7 +6,7 @@
 //! nearby in time, or stands as a passer-by. Only what was *told* (so that an offer fires once) depends on the order of arrival.
 
 use passage_config::FenceKind;
-use passage_protocol::{Millis, Phase, Signal, Zone};
+use passage_protocol::{GatewayId, Millis, Phase, Signal, Zone};
 use uuid::Uuid;
 
 use crate::visit::{
@@ -24,6 +24,8 @@ pub struct Evidence {
     pub fence_kind: Option<FenceKind>,
     /// How it was noticed.
     pub signal: Signal,
+    /// Which gateway noticed it. Several may hang in one store.
+    pub gateway: GatewayId,
     /// Came, still there, left.
     pub phase: Phase,
     /// First evidence.
@@ -58,6 +60,11 @@ impl Evidence {
 
     fn span(&self) -> Span {
         Span(self.first.min(self.last), self.first.max(self.last))
+    }
+
+    /// The stay at its gateway: the end of one at a gateway says nothing about those at others.
+    fn watch(&self) -> String {
+        format!("{} {} {}", self.gateway, self.zone, self.first)
     }
 }
 
@@ -189,6 +196,7 @@ impl Machine {
         part.opened = heirs.iter().any(|s| s.opened);
         part.near = heirs.iter().any(|s| s.near);
         part.qualified = heirs.iter().any(|s| s.qualified);
+        part.watched = heirs.iter().flat_map(|s| s.watched.clone()).collect();
         part.reached_ms = heirs.iter().map(|s| s.reached_ms).max().unwrap_or(0);
         let same = others.is_empty() && first.figures(rules).span == part.figures(rules).span;
         part.open = first.open || !same;
@@ -242,7 +250,16 @@ fn holds(stay: &Stay, place: Place, span: Span) -> bool {
 
 /// What is new about a stay after this evidence; each change is told once in its life.
 fn tell(stay: &mut Stay, place: Place, evidence: &Evidence, rules: &Rules<'_>) -> Vec<VisitChange> {
-    let left = evidence.phase == Phase::Exit;
+    let inside = matches!(place, Place::Precise | Place::Position);
+    if inside && evidence.phase == Phase::Exit {
+        stay.watched.remove(&evidence.watch());
+    } else if inside {
+        let seen = stay.watched.entry(evidence.watch()).or_insert(evidence.span());
+        *seen = seen.hull(evidence.span());
+    }
+    // Another gateway may hear her still, or have heard her after this one.
+    let heard_later = stay.inside(rules.visit).hull().is_some_and(|all| evidence.span().1 < all.1);
+    let left = evidence.phase == Phase::Exit && !stay.is_watched(evidence.span().1) && !heard_later;
     let cause = Cause {
         zone: evidence.zone.clone(),
         signal: evidence.signal,
@@ -322,7 +339,17 @@ mod tests {
             3 => (Zone::Front, None, Signal::Beacon),
             _ => (fence("around"), Some(FenceKind::Nearby), Signal::Position),
         };
-        Evidence { zone, fence_kind, signal, phase: Phase::Dwell, first: Millis(first), last: Millis(last), initial: false, late: false }
+        Evidence {
+            zone,
+            fence_kind,
+            signal,
+            gateway: "gw-1".parse().unwrap(),
+            phase: Phase::Dwell,
+            first: Millis(first),
+            last: Millis(last),
+            initial: false,
+            late: false,
+        }
     }
 
     fn ids() -> impl FnMut() -> Uuid {

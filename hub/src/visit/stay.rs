@@ -1,6 +1,6 @@
 //! One visit in the making: the evidence that belongs together, and what was already said about it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use passage_config::VisitRules;
 use passage_protocol::Millis;
@@ -11,6 +11,9 @@ use crate::visit::{
     Label,
     span::{Span, Spans},
 };
+
+/// How long after a dwell mark its event may still be on the way.
+const MARK_DELAY: Duration = Duration::from_secs(300);
 
 /// What the machine needs to know of a store.
 #[derive(Clone, Copy)]
@@ -46,6 +49,9 @@ pub struct Stay {
     pub reached_ms: i64,
     /// `Qualified` was told.
     pub qualified: bool,
+    /// Stays inside whose gateways have not told an end yet, with their evidence so far.
+    #[serde(default)]
+    pub watched: BTreeMap<String, Span>,
 }
 
 /// What the evidence amounts to. It depends on the evidence alone, never on the order in which it arrived.
@@ -74,6 +80,7 @@ impl Stay {
             near: false,
             reached_ms: 0,
             qualified: false,
+            watched: BTreeMap::new(),
         }
     }
 
@@ -119,9 +126,20 @@ impl Stay {
         }
     }
 
-    /// When the stay is over if nothing more is heard.
+    /// When the stay is over if nothing more is heard. A gateway that has not told an end speaks again when the dwell has doubled, so after
+    /// that time at the latest; it may have died.
     pub fn closes_at(&self, rules: &Rules<'_>) -> Millis {
-        self.figures(rules).span.1 + rules.visit.gap_joined
+        let silent = self.figures(rules).span.1 + rules.visit.gap_joined;
+        self.next_signs().fold(silent, Millis::max)
+    }
+
+    /// True if a gateway that has not told an end may still hear her at `at`.
+    pub fn is_watched(&self, at: Millis) -> bool {
+        self.next_signs().any(|sign| at <= sign)
+    }
+
+    fn next_signs(&self) -> impl Iterator<Item = Millis> {
+        self.watched.values().map(|seen| Millis(seen.1.0.saturating_add(seen.length())) + MARK_DELAY)
     }
 }
 
