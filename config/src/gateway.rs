@@ -134,28 +134,17 @@ fn ble(f: Field<'_>) -> Option<BleRadio> {
 fn presence(f: Field<'_>) -> Option<PresenceRules> {
     let r = f.table()?;
     let d = PresenceRules::default();
+    // What is said here holds for both zones; what a zone says itself is stronger.
+    let inside = times(&r, d.inside);
+    let front = RadioZone { enter_dbm: d.front.enter_dbm, leave_dbm: d.front.leave_dbm, ..inside };
     let rules = PresenceRules {
-        inside: r.or("inside", d.inside, |f| zone(f, d.inside)),
-        front: r.or("front", d.front, |f| zone(f, d.front)),
-        enter_sightings: r.or("enter_sightings", d.enter_sightings, |f| f.whole(1, 100)),
-        window: r.or("window", d.window, |f| f.duration(SECOND, HOUR)),
-        silence: r.or("silence", d.silence, |f| f.duration(SECOND, HOUR)),
+        inside: r.or("inside", inside, |f| zone(f, inside)),
+        front: r.or("front", front, |f| zone(f, front)),
+        settle: r.or("settle", d.settle, |f| f.duration(Duration::ZERO, HOUR)),
+        max_subjects: r.or("max_subjects", d.max_subjects, |f| f.whole(1_000, 10_000_000)),
     };
-    if rules.front.enter_dbm > rules.inside.enter_dbm
-        && let Some(f) = r.find("front").or_else(|| r.find("inside"))
-    {
-        f.refuse::<()>(mistake(
-            "P008",
-            "zone `front` must reach farther than zone `in`",
-            "weaker signals are farther",
-            "lower front.enter_dbm",
-        ));
-    }
-    if rules.silence < rules.window
-        && let Some(f) = r.find("silence").or_else(|| r.find("window"))
-    {
-        f.refuse::<()>(mistake("P008", "`silence` must be at least `window`", "these two contradict each other", "raise silence"));
-    }
+    reaches_farther(&r, &rules);
+    waits_long_enough(&r, inside);
     r.done();
     Some(rules)
 }
@@ -166,7 +155,9 @@ fn zone(f: Field<'_>, d: RadioZone) -> Option<RadioZone> {
     let zone = RadioZone {
         enter_dbm: r.or("enter_dbm", d.enter_dbm, |f| f.whole(-120, 0)),
         leave_dbm: r.or("leave_dbm", d.leave_dbm, |f| f.whole(-120, 0)),
+        ..times(&r, d)
     };
+    waits_long_enough(&r, zone);
     r.done();
     if zone.leave_dbm > zone.enter_dbm {
         let mend = "lower leave_dbm; about 8 dB between them keeps phones from flapping";
@@ -178,6 +169,40 @@ fn zone(f: Field<'_>, d: RadioZone) -> Option<RadioZone> {
         ));
     }
     Some(zone)
+}
+
+/// The keys that may stand in `[presence]`, for both zones, and in a zone.
+fn times(r: &Reader<'_>, d: RadioZone) -> RadioZone {
+    RadioZone {
+        enter_sightings: r.or("enter_sightings", d.enter_sightings, |f| f.whole(1, 100)),
+        window: r.or("window", d.window, |f| f.duration(SECOND, HOUR)),
+        silence: r.or("silence", d.silence, |f| f.duration(SECOND, HOUR)),
+        hold: r.or("hold", d.hold, |f| f.duration(SECOND, HOUR)),
+        ..d
+    }
+}
+
+fn reaches_farther(r: &Reader<'_>, rules: &PresenceRules) {
+    for (key, front, inside) in
+        [("enter_dbm", rules.front.enter_dbm, rules.inside.enter_dbm), ("leave_dbm", rules.front.leave_dbm, rules.inside.leave_dbm)]
+    {
+        if let (true, Some(f)) = (front > inside, r.find("front").or_else(|| r.find("inside"))) {
+            let message = "zone `front` must reach farther than zone `in`";
+            f.refuse::<()>(mistake("P008", message, "weaker signals are farther", format!("lower front.{key}")));
+            return;
+        }
+    }
+}
+
+/// A shorter wait than the window would end a stay whose median still speaks for it.
+fn waits_long_enough(r: &Reader<'_>, zone: RadioZone) {
+    for (key, wait) in [("silence", zone.silence), ("hold", zone.hold)] {
+        if let (true, Some(f)) = (wait < zone.window, r.find(key).or_else(|| r.find("window"))) {
+            let message = format!("`{key}` must be at least `window`");
+            f.refuse::<()>(mistake("P008", message, "these two contradict each other", format!("raise {key}")));
+            return;
+        }
+    }
 }
 
 fn geofence(f: Field<'_>) -> Option<GeofenceRules> {

@@ -131,7 +131,7 @@ impl Gateway {
             outbox.submit(first, false, None).await?;
         }
         let (position_addr, counters) = (positions.address(), positions.counters());
-        let decider = Decider { machines, outbox: outbox.clone(), inputs: inbox, clock: config.clock.clone() };
+        let decider = Decider { machines, outbox: outbox.clone(), inputs: inbox, clock: config.clock.clone(), health: Arc::clone(&health) };
         let listener = opened.map(|o| Listener::new(o.source, inputs.clone(), config.clock.clone(), Arc::clone(&health)));
         let uplink = Uplink {
             id: config.id.clone(),

@@ -16,12 +16,27 @@ const fn days(n: u64) -> Duration {
 impl Default for PresenceRules {
     fn default() -> Self {
         Self {
-            inside: RadioZone { enter_dbm: -75, leave_dbm: -83 },
-            front: RadioZone { enter_dbm: -85, leave_dbm: -92 },
+            inside: RadioZone::between(-75, -83),
+            front: RadioZone::between(-85, -92),
+            // Whoever is inside is heard within a scan round of 10.4 s.
+            settle: Duration::from_secs(15),
+            max_subjects: 200_000,
+        }
+    }
+}
+
+impl RadioZone {
+    /// A zone with these thresholds in dBm and the times that suit every chip.
+    pub const fn between(enter_dbm: i8, leave_dbm: i8) -> Self {
+        Self {
+            enter_dbm,
+            leave_dbm,
             enter_sightings: 3,
             // A chip that filters duplicates reports once in 10.4 s, so three fit into this.
             window: Duration::from_secs(32),
             silence: Duration::from_secs(180),
+            // A body between phone and gateway takes 10 dB for minutes; who is heard at all is not far.
+            hold: minutes(10),
         }
     }
 }

@@ -88,28 +88,41 @@ pub enum AppEvents {
     Verified,
 }
 
-/// Thresholds of the two radio zones.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// When a beacon is in one of the two radio zones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PresenceRules {
     /// Zone `in`.
     pub inside: RadioZone,
     /// Zone `front`.
     pub front: RadioZone,
-    /// Sightings needed to enter.
-    pub enter_sightings: u32,
-    /// ... within this time, over which the median is taken too.
-    pub window: Duration,
-    /// Silence after which the subject has left.
-    pub silence: Duration,
+    /// Who is first heard so soon after a cold start may have been there before: she counts, and triggers nothing.
+    pub settle: Duration,
+    /// Most subjects that are remembered at once; beyond it, who never came into a zone is forgotten first.
+    pub max_subjects: u32,
 }
 
-/// One radio zone.
+/// One radio zone. What `gateway.toml` says for both zones is written into each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RadioZone {
     /// Median in dBm at which a subject comes in.
     pub enter_dbm: i8,
-    /// Median in dBm below which it leaves.
+    /// Median in dBm below which a sighting is no evidence of a stay.
     pub leave_dbm: i8,
+    /// Sightings needed to enter ...
+    pub enter_sightings: u32,
+    /// ... within this time, over which the median is taken too.
+    pub window: Duration,
+    /// A subject that was not heard at all for so long has left.
+    pub silence: Duration,
+    /// A subject that is heard, but for so long only below `leave_dbm`, has left.
+    pub hold: Duration,
+}
+
+impl PresenceRules {
+    /// The longest time between the last evidence of a stay and the moment at which it is told as over.
+    pub fn longest_wait(&self) -> Duration {
+        [self.inside, self.front].into_iter().map(|zone| zone.silence.max(zone.hold)).max().unwrap_or_default()
+    }
 }
 
 /// When a position is inside a geofence.

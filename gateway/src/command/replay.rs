@@ -85,7 +85,7 @@ async fn decide(
             }
         }
     }
-    player.tell(|machines, batch| machines.quiet(last + SILENCE, batch))?;
+    player.tell(|machines, batch| machines.quiet(last + config.presence.longest_wait() * 2, batch))?;
     player.out.flush()?;
     Ok(player.summary)
 }

@@ -26,6 +26,14 @@ pub struct Health {
     pub radio_errors: AtomicU64,
     /// Adverts that the radio heard and dropped because the gateway could not keep up.
     pub adverts_dropped: AtomicU64,
+    /// Beacons of ours that are remembered now, in a zone or not.
+    pub subjects: AtomicU64,
+    /// Beacons that never came into a zone and were forgotten early, because there were too many.
+    pub candidates_dropped: AtomicU64,
+    /// Stays that were closed early, because there were too many.
+    pub stays_cut: AtomicU64,
+    /// How often the wall clock was set while the gateway ran.
+    pub clock_steps: AtomicU64,
     /// Connections to the broker that came up.
     pub connections: AtomicU64,
     /// How the radio does, once a source that has one is open.
@@ -42,6 +50,11 @@ impl Health {
         } else {
             flags.remove(name);
         }
+    }
+
+    /// True while the flag is raised.
+    pub fn has_flag(&self, name: &'static str) -> bool {
+        self.flags.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
     }
 
     /// The raised flags in alphabetical order.

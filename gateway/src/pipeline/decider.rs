@@ -1,30 +1,40 @@
 //! The one task that decides: it owns the machines, and what they say goes to the outbox as one batch with their state.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use passage_config::GatewayConfig;
+use passage_config::{GatewayConfig, Radio};
 use passage_protocol::{Clock, Millis};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::Input;
 use crate::{
-    beacon::Decoder,
+    beacon::{Decoder, Sighting},
     geofence::Geofences,
+    health::Health,
     outbox::{Batch, Outbox, OutboxError},
     position::{AppEvent, Fix},
-    presence::Presence,
+    presence::{Presence, Steps},
     radio::Heard,
 };
 
+mod boot;
+
 /// Strangers' adverts move only the position in the capture; it is written once for so many.
 const LAZY_POSITION: u64 = 256;
+/// The flag of a gateway that hears more of our beacons than it may remember.
+const FULL: &str = "presence-full";
 
 /// The machines of one gateway. All of it is pure; time comes in with the calls.
 pub struct Machines {
     decoder: Decoder,
     presence: Option<Presence>,
     geofences: Geofences,
+    /// Of a radio that stamps what it hears with the wall clock. A capture brings its own times.
+    steps: Option<Steps>,
     replaying: bool,
     unwritten: u64,
 }
@@ -43,6 +53,7 @@ impl Machines {
             decoder: Decoder::new(&config.site),
             presence: config.store.clone().map(|store| Presence::new(store, config.presence, marks.clone())),
             geofences: Geofences::new(&config.site, config.geofence, marks),
+            steps: matches!(config.radio, Radio::Ble(_)).then(Steps::default),
             replaying: false,
             unwritten: 0,
         }
@@ -64,13 +75,47 @@ impl Machines {
         machines
     }
 
+    /// What both clocks show, before anything that was stamped since is decided. If the wall clock was set, every stay moves with it.
+    pub fn tell_time(&mut self, now: Millis, since_boot: Duration) {
+        let (Some(steps), Some(presence)) = (&mut self.steps, &mut self.presence) else { return };
+        if let Some(step) = steps.note(now, since_boot) {
+            presence.set_clock(step);
+            tracing::warn!("the clock of this machine was set by {} s; who is in the shop stays there", step / 1000);
+        }
+    }
+
+    /// The counters and flags of the machines.
+    pub fn tell_health(&self, health: &Health) {
+        let Some(presence) = &self.presence else { return };
+        let counts = presence.counts();
+        health.subjects.store(presence.subjects() as u64, Ordering::Relaxed);
+        health.candidates_dropped.store(counts.candidates_dropped, Ordering::Relaxed);
+        health.stays_cut.store(counts.stays_cut, Ordering::Relaxed);
+        health.clock_steps.store(counts.clock_steps, Ordering::Relaxed);
+        let was_full = health.has_flag(FULL);
+        let is_full = presence.is_full(was_full);
+        if is_full && !was_full {
+            tracing::warn!(
+                "more beacons of ours are in reach than `max_subjects` in [presence] allows; who was not heard for longest is forgotten.                  Mend: raise it, or look who floods the radio with ids"
+            );
+        }
+        if is_full != was_full {
+            health.flag(FULL, is_full);
+        }
+    }
+
+    fn on_time(&self, stamp: Millis) -> Millis {
+        self.steps.map_or(stamp, |steps| steps.on_time(stamp))
+    }
+
     /// One advert. What is due before it happens first, so that a capture gives the same decisions at any speed.
     pub fn heard(&mut self, heard: &Heard, batch: &mut Batch) {
         self.replaying |= heard.position.is_some();
+        let at = self.on_time(heard.advert.at);
         if let Some(presence) = &mut self.presence {
-            presence.advance(heard.advert.at, &mut batch.changes);
+            presence.advance(at, &mut batch.changes);
             for sighting in self.decoder.sightings(&heard.advert) {
-                presence.sight(&sighting, &mut batch.changes);
+                presence.sight(&Sighting { at, ..sighting }, &mut batch.changes);
             }
             batch.saved = presence.take_saved(self.replaying);
         }
@@ -83,6 +128,7 @@ impl Machines {
 
     /// The radio has nothing older than `at` any more.
     pub fn quiet(&mut self, at: Millis, batch: &mut Batch) {
+        let at = self.on_time(at);
         if let Some(presence) = &mut self.presence {
             presence.advance(at, &mut batch.changes);
             batch.saved.extend(presence.take_saved(self.replaying));
@@ -103,7 +149,7 @@ impl Machines {
 
     /// Everything that a lazy save has left out so far; for an orderly stop.
     pub fn rest(&mut self, batch: &mut Batch) {
-        batch.saved.extend(self.presence.as_mut().map(|p| p.take_saved(true)).unwrap_or_default());
+        batch.saved.extend(self.presence.as_mut().map(Presence::rest).unwrap_or_default());
         batch.saved.extend(self.geofences.take_saved(true));
     }
 
@@ -125,6 +171,8 @@ pub struct Decider {
     pub inputs: mpsc::Receiver<Input>,
     /// Business time.
     pub clock: Clock,
+    /// Counters and flags.
+    pub health: Arc<Health>,
 }
 
 impl Decider {
@@ -166,6 +214,7 @@ impl Decider {
 
     async fn decide(&mut self, input: Input, stepped: bool) -> Result<(), OutboxError> {
         let now = self.clock.now();
+        self.machines.tell_time(now, boot::since());
         let mut batch = Batch::default();
         let reply = match input {
             Input::Heard(heard) => {
@@ -190,6 +239,7 @@ impl Decider {
                 Some(reply)
             }
         };
+        self.machines.tell_health(&self.health);
         // On a stepped clock the driver waits for every answer: a fuller group would never come.
         let flush = stepped && reply.is_some();
         self.submit(batch, flush, reply).await

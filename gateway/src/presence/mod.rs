@@ -4,11 +4,19 @@
 //! `front`: who walks straight in has one stay, who is heard in front of the door first keeps that stay open around the inner one, and who
 //! steps back out of the door comes into `front` then. Each zone has at most one open stay of a subject, and its enters and exits alternate.
 //!
-//! The time of every change is the time of a sighting. An exit by silence is *reported* when [`Presence::advance`] passes the silence, and
-//! *happened* at the last evidence.
+//! **What ends a stay.** Not being heard for the zone's `silence`, or being heard for its `hold`, but only below its `leave_dbm`. A body between
+//! phone and gateway takes 10 dB for minutes, so a weak signal is doubt, and doubt changes nothing until it has lasted. Waiting costs no
+//! accuracy: an exit is *reported* when the wait is over, and *happened* at the last evidence. The time of every change is that of a sighting.
+//! Who left although she was heard stands about the border, and enters again only at half the gap above `enter_dbm`.
+//!
+//! **Who was there before.** A subject first heard within `settle` of a cold start did not come in under our eyes: its stays are `initial`.
+//!
+//! **When the clock is set.** A live gateway sees the step by comparing with a clock that nobody sets ([`Steps`]), and tells it with
+//! [`Presence::set_clock`]: every stay moves with the clock and keeps its length, nobody leaves, and nobody enters a second time. Times that run
+//! back without such a word are a step too, if they run back by more than the window; smaller ones count as now.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeSet, HashMap},
     time::Duration,
 };
 
@@ -17,26 +25,43 @@ use passage_protocol::{Millis, Phase, Signal, StoreId, Strength, Subject, Zone};
 
 use crate::{beacon::Sighting, change::Change};
 
+mod queues;
+mod recent;
 mod saved;
+mod start;
+mod steps;
 mod track;
 
+use queues::Queues;
 use saved::Dirty;
 pub use saved::RestoreError;
+use start::Start;
+pub use steps::Steps;
 use track::{Stay, Track};
-
-/// Most subjects that are remembered at once; beyond it, the one that is due first is closed at its last evidence.
-const CAPACITY: usize = 8192;
 
 /// The machine of one gateway.
 pub struct Presence {
     store: StoreId,
     rules: PresenceRules,
     marks: Vec<i64>,
-    capacity: usize,
-    tracks: BTreeMap<Subject, Track>,
-    due: BTreeSet<(Millis, Subject)>,
+    tracks: HashMap<Subject, Track>,
+    queues: Queues,
     dirty: Dirty,
-    advanced: Option<Millis>,
+    start: Start,
+    /// The latest time that this run was told.
+    latest: Option<Millis>,
+    counts: Counts,
+}
+
+/// What had to be given up, since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Subjects that never came into a zone, forgotten because there were too many.
+    pub candidates_dropped: u64,
+    /// Subjects in a zone whose stays were closed at their last evidence because there were too many.
+    pub stays_cut: u64,
+    /// How often the clock was set.
+    pub clock_steps: u64,
 }
 
 impl Presence {
@@ -47,52 +72,78 @@ impl Presence {
             store,
             rules,
             marks: marks.into_iter().collect(),
-            capacity: CAPACITY,
-            tracks: BTreeMap::new(),
-            due: BTreeSet::new(),
+            tracks: HashMap::new(),
+            queues: Queues::default(),
             dirty: Dirty::default(),
-            advanced: None,
+            start: Start::default(),
+            latest: None,
+            counts: Counts::default(),
         }
     }
 
-    /// Takes in one sighting. A sighting that is a little older than the last one of its subject counts as if it had come with that one;
-    /// one that is older by more than the window shows that the clock was set back, and closes the subject's stays at their last evidence.
+    /// Takes in one sighting.
     pub fn sight(&mut self, sighting: &Sighting, changes: &mut Vec<Change>) {
-        let subject = &sighting.subject;
-        let mut track = self.take(subject).unwrap_or_else(|| {
+        self.follow(sighting.at);
+        let (subject, at) = (&sighting.subject, sighting.at);
+        let early = self.start.is_early(at, self.rules.settle);
+        if !self.tracks.contains_key(subject) {
             self.make_room(changes);
-            Track::new(sighting.at)
-        });
+            self.tracks.insert(subject.clone(), Track::new(at, early));
+        }
+        let Some(track) = self.tracks.get_mut(subject) else { return };
         let before = changes.len();
         let mut report = Report { store: &self.store, subject, changes };
-        track.sight(sighting.at, sighting.rssi, &self.rules, &self.marks, &mut report);
-        self.dirty.touch(subject, changes.len() > before);
-        self.put(subject.clone(), track);
+        if std::mem::take(&mut track.restored) && at < track.seen - track::keep(&self.rules) {
+            // The clock went back while the gateway was off. How long that was, nobody knows: the old stay ends, and what follows triggers nothing.
+            track.close(&mut report);
+            track.begin_anew(at, true);
+        }
+        track.expire(at, &self.rules, &mut report);
+        if track.is_over(at, &self.rules) {
+            track.begin_anew(at, early);
+        }
+        track.sight(at, sighting.rssi, &self.rules, &self.marks, &mut report);
+        self.dirty.touch(subject, track, changes.len() > before);
+        self.queues.put(subject, track, &self.rules);
     }
 
-    /// Lets time pass: stays that were silent for too long are closed at their last evidence, and who never came in is forgotten. When `now`
-    /// lies before an earlier `now` by more than the window, stays with evidence from the lost time are closed as well.
+    /// Lets time pass: stays that waited too long for evidence are closed at their last one, and who never came in is forgotten.
     pub fn advance(&mut self, now: Millis, changes: &mut Vec<Change>) {
-        let window = self.rules.window;
-        if self.advanced.is_some_and(|earlier| now < earlier - window) {
-            let ahead: Vec<_> =
-                self.tracks.iter().filter(|(_, track)| track.seen > now + window).map(|(subject, _)| subject.clone()).collect();
-            for subject in ahead {
-                self.forget(&subject, changes);
+        self.follow(now);
+        let mut due = Vec::new();
+        while let Some(subject) = self.queues.pop_due(now) {
+            let Some(track) = self.tracks.get_mut(&subject) else { continue };
+            track.queued = None;
+            if track.due(&self.rules) <= now {
+                due.push((track.due(&self.rules), subject));
+            } else {
+                self.queues.put(&subject, track, &self.rules);
             }
         }
-        self.advanced = Some(now);
-        while let Some((due, subject)) = self.due.first().cloned() {
-            if due > now {
-                break;
-            }
+        // However they are stored: in the order of time, and of the subjects.
+        due.sort_unstable();
+        for (_, subject) in due {
             self.expire(&subject, now, changes);
         }
     }
 
-    /// When [`Presence::advance`] has something to do at the earliest, if no sighting comes before.
+    /// The clock was set by `step` milliseconds: everything heard in this run moves with it, so that every stay keeps its length. What was
+    /// taken back from disk and not heard since stays where it is; it was written by a clock that had nothing to do with this step.
+    pub fn set_clock(&mut self, step: i64) {
+        self.counts.clock_steps += 1;
+        self.latest = self.latest.map(|at| Millis(at.0.saturating_add(step)));
+        self.start.shift(step);
+        for (subject, track) in self.tracks.iter_mut().filter(|(_, track)| !track.restored) {
+            self.queues.remove(subject, track);
+            track.shift(step);
+            self.queues.put(subject, track, &self.rules);
+            self.dirty.touch(subject, track, true);
+        }
+    }
+
+    /// [`Presence::advance`] has nothing to do before this time.
     pub fn next_due(&self) -> Option<Millis> {
-        self.due.first().map(|(due, _)| *due)
+        self.queues.next_due()
     }
 
     /// How many subjects are in the shop, by this gateway's radio.
@@ -100,41 +151,76 @@ impl Presence {
         self.tracks.values().filter(|track| track.is_inside()).count()
     }
 
+    /// How many subjects are remembered, in a zone or not.
+    pub fn subjects(&self) -> usize {
+        self.tracks.len()
+    }
+
+    /// True from the moment that somebody has to be forgotten too early until a tenth of the room is free again.
+    pub fn is_full(&self, was_full: bool) -> bool {
+        let limit = self.limit();
+        self.tracks.len() >= if was_full { limit - limit / 10 } else { limit }
+    }
+
+    /// What had to be given up.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Bytes that the machine holds for its subjects, by the sizes of its tables; allocators take a little more.
+    pub fn bytes(&self) -> usize {
+        let entry = size_of::<(Subject, Track)>() + 1;
+        // A B-tree's nodes are at least half full.
+        let queued = self.queues.len() * size_of::<(Millis, Subject)>() * 3 / 2;
+        self.tracks.capacity() * entry + queued + self.tracks.values().map(Track::heap_bytes).sum::<usize>()
+    }
+
+    /// Takes note of a time. The first one begins this run; one far behind the latest shows that the clock was set back.
+    fn follow(&mut self, at: Millis) {
+        if !self.start.has_begun() {
+            // Whoever is inside is heard within a window.
+            self.start.begin(at, track::keep(&self.rules));
+        }
+        if let Some(latest) = self.latest.filter(|&latest| at < latest - track::keep(&self.rules)) {
+            self.set_clock(at.since(latest));
+        }
+        self.latest = self.latest.max(Some(at));
+    }
+
     fn expire(&mut self, subject: &Subject, now: Millis, changes: &mut Vec<Change>) {
-        let Some(mut track) = self.take(subject) else { return };
+        let Some(track) = self.tracks.get_mut(subject) else { return };
         let before = changes.len();
         track.expire(now, &self.rules, &mut Report { store: &self.store, subject, changes });
         if track.is_over(now, &self.rules) {
-            self.dirty.forget(subject, &track);
+            self.dirty.forget(subject, track);
+            self.tracks.remove(subject);
         } else {
-            self.dirty.touch(subject, changes.len() > before);
-            self.put(subject.clone(), track);
+            self.dirty.touch(subject, track, changes.len() > before);
+            self.queues.put(subject, track, &self.rules);
         }
     }
 
-    fn forget(&mut self, subject: &Subject, changes: &mut Vec<Change>) {
-        if let Some(mut track) = self.take(subject) {
-            track.close(&mut Report { store: &self.store, subject, changes });
-            self.dirty.forget(subject, &track);
-        }
-    }
-
+    /// Forgets who was heard longest ago among those who never came in, and only when there is none, among those in a zone.
     fn make_room(&mut self, changes: &mut Vec<Change>) {
-        while self.tracks.len() >= self.capacity {
-            let Some((_, first)) = self.due.first().cloned() else { return };
-            self.forget(&first, changes);
+        while self.tracks.len() >= self.limit() {
+            let Some((due, subject)) = self.queues.first_to_go() else { return };
+            let Some(track) = self.tracks.get_mut(&subject) else { return };
+            self.queues.remove(&subject, track);
+            if track.due(&self.rules) > due {
+                // Heard since; others were heard longer ago.
+                self.queues.put(&subject, track, &self.rules);
+                continue;
+            }
+            let was_staying = track.is_staying();
+            track.close(&mut Report { store: &self.store, subject: &subject, changes });
+            self.dirty.forget(&subject, track);
+            self.tracks.remove(&subject);
+            *(if was_staying { &mut self.counts.stays_cut } else { &mut self.counts.candidates_dropped }) += 1;
         }
     }
 
-    fn take(&mut self, subject: &Subject) -> Option<Track> {
-        let track = self.tracks.remove(subject)?;
-        self.due.remove(&(track.due(&self.rules), subject.clone()));
-        Some(track)
-    }
-
-    fn put(&mut self, subject: Subject, track: Track) {
-        self.due.insert((track.due(&self.rules), subject.clone()));
-        self.tracks.insert(subject, track);
+    fn limit(&self) -> usize {
+        usize::try_from(self.rules.max_subjects).unwrap_or(usize::MAX).max(1)
     }
 }
 
@@ -157,7 +243,7 @@ impl Report<'_> {
             first: stay.first,
             last: stay.last,
             strength: Strength::Radio { rssi: stay.rssi, count: stay.count },
-            initial: false,
+            initial: stay.initial,
             late: false,
         });
     }
@@ -170,4 +256,8 @@ fn millis(duration: Duration) -> i64 {
 #[cfg(test)]
 mod property;
 #[cfg(test)]
+mod restart_tests;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod walks;
