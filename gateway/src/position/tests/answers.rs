@@ -183,3 +183,20 @@ fn a_plain_payload_is_not_looked_at_where_it_must_be_encrypted() {
         assert_eq!(owntracks::sealed(poison.as_bytes()), Err(Fate::Poison), "{poison}");
     }
 }
+
+#[test]
+fn what_another_gateway_looked_after_meanwhile_was_inside_already() {
+    let enter = |fresh| {
+        let mut geofences = crate::geofence::Geofences::new(&site(), GeofenceRules::default(), vec![]);
+        let mut changes = Vec::new();
+        for (minutes, lat, fresh) in [(0, LAT + 0.01, true), (10, LAT, fresh)] {
+            let at = NOW + std::time::Duration::from_secs(60 * minutes);
+            let (installation, accuracy_m) = (WHO.parse().unwrap(), Some(10.0));
+            let fix = Fix { installation, at, lat, lon: LON, accuracy_m, speed_kmh: None, away: None, fresh };
+            geofences.fix(&fix, at, &mut changes);
+        }
+        changes.into_iter().map(|c| (c.phase, c.initial)).collect::<Vec<_>>()
+    };
+    assert_eq!(enter(false), [(Phase::Enter, false)]);
+    assert_eq!(enter(true), [(Phase::Enter, true)]);
+}
