@@ -17,8 +17,6 @@ use crate::{
     radio::{Capture, Heard, RadioError},
 };
 
-/// Longer than any rule waits: behind the end of a capture, every stay is closed.
-const SILENCE: Duration = Duration::from_secs(86_400);
 /// While a paced replay waits for the next advert, time passes for the machines in such steps.
 const STEP: Duration = Duration::from_millis(100);
 
@@ -85,6 +83,7 @@ async fn decide(
             }
         }
     }
+    // Longer than any rule waits: behind the end of a capture, every stay is closed.
     player.tell(|machines, batch| machines.quiet(last + config.presence.longest_wait() * 2, batch))?;
     player.out.flush()?;
     Ok(player.summary)

@@ -100,7 +100,7 @@ impl Table {
         Self {
             gateway: config.id.to_string(),
             source: source_of(&config.radio),
-            window: config.presence.window,
+            window: config.presence.inside.window,
             decoder: Decoder::new(&config.site),
             machines: Machines::new(config),
             rows: BTreeMap::new(),
