@@ -62,7 +62,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let is_right = if cli.faults {
         let recoveries = judge::recoveries(&scenario.actions, &run.events, run.start, run.end);
         tell_recoveries(&recoveries, run.restarts);
-        !recoveries.is_empty() && recoveries.iter().all(|recovery| recovery.heard.is_some())
+        !recoveries.is_empty() && recoveries.iter().all(|recovery| recovery.deaf.is_some())
     } else {
         let time = Duration::from_millis(run.end.since(run.start).unsigned_abs());
         let truth = judge::on_air(&scenario, run.start, time);
@@ -131,10 +131,11 @@ fn tell_verdict(verdict: &Verdict) {
 }
 
 fn tell_recoveries(recoveries: &[Recovery], restarts: usize) {
-    for Recovery { fault, mended, heard } in recoveries {
-        let mended = mended.map_or("not mended by anybody".to_owned(), |time| format!("cause gone after {:.1} s", time.as_secs_f64()));
-        let heard = heard.map_or("NOTHING heard again".to_owned(), |time| format!("heard again after {:.1} s", time.as_secs_f64()));
-        println!("  {fault:?}: {mended}, {heard}");
+    for Recovery { fault, mended, deaf } in recoveries {
+        let mended =
+            mended.map_or("cause mended by nobody else".to_owned(), |time| format!("cause gone after {:.1} s", time.as_secs_f64()));
+        let deaf = deaf.map_or("NOBODY heard any more".to_owned(), |time| format!("deaf for {:.1} s", time.as_secs_f64()));
+        println!("  {fault:?}: {mended}, {deaf}");
     }
     println!("  the gateway itself was started again {restarts} times");
 }

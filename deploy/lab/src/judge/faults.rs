@@ -13,8 +13,8 @@ pub struct Recovery {
     pub fault: Act,
     /// How long after the fault the cause was gone, if something removed it.
     pub mended: Option<Duration>,
-    /// How long after the fault phones were heard again; `None` for never.
-    pub heard: Option<Duration>,
+    /// How long nobody was heard; `None` when nobody was heard any more.
+    pub deaf: Option<Duration>,
 }
 
 /// The faults among the actions, each with the longest silence between it and the next fault. Phones must come and go all the time, so that
@@ -29,20 +29,20 @@ pub fn recoveries(actions: &[Action], events: &[Event], start: Millis, end: Mill
         Recovery {
             fault: fault.what,
             mended: mend.map(|mend| mend.at - fault.at),
-            heard: heard_again(&evidence, start + fault.at, until(n)),
+            deaf: longest_silence(&evidence, start + fault.at, until(n)),
         }
     };
     faults.iter().enumerate().map(recovery).collect()
 }
 
-/// The end of the longest silence between two moments, counted from the first.
-fn heard_again(evidence: &[Millis], from: Millis, until: Millis) -> Option<Duration> {
+/// The longest silence between two moments, unless it lasts until the second.
+fn longest_silence(evidence: &[Millis], from: Millis, until: Millis) -> Option<Duration> {
     let mut heard: Vec<Millis> = vec![from];
     heard.extend(evidence.iter().filter(|at| (from..until).contains(at)));
     heard.push(until);
-    let (_, end) =
-        heard.windows(2).filter_map(|pair| Some((pair.get(1)?.since(*pair.first()?), *pair.get(1)?))).max_by_key(|(gap, _)| *gap)?;
-    (end < until).then(|| Duration::from_millis(end.since(from).unsigned_abs()))
+    let silences = heard.windows(2).filter_map(|pair| Some((pair.get(1)?.since(*pair.first()?), *pair.get(1)?)));
+    let (silence, end) = silences.max_by_key(|(silence, _)| *silence)?;
+    (end < until).then(|| Duration::from_millis(silence.unsigned_abs()))
 }
 
 fn is_fault(act: Act) -> bool {

@@ -92,7 +92,7 @@ fn a_stay_that_has_just_ended_need_not_have_its_exit() {
 }
 
 #[test]
-fn a_recovery_is_the_end_of_the_longest_silence_after_the_fault() {
+fn a_fault_makes_deaf_for_the_longest_silence_after_it() {
     let at = Duration::from_secs;
     let actions = [
         Action { at: at(10), what: Act::DaemonKill },
@@ -106,8 +106,8 @@ fn a_recovery_is_the_end_of_the_longest_silence_after_the_fault() {
     let events = heard(&[5, 8, 10, 11, 26, 28, 30, 33, 36, 38, 41]);
     let end = START + at(80);
     let [kill, power] = recoveries(&actions, &events, START, end).try_into().unwrap();
-    assert_eq!(kill, Recovery { fault: Act::DaemonKill, mended: Some(at(3)), heard: Some(at(16)) });
-    assert_eq!(power, Recovery { fault: Act::PowerOff, mended: None, heard: None }, "nothing is heard after second 41");
+    assert_eq!(kill, Recovery { fault: Act::DaemonKill, mended: Some(at(3)), deaf: Some(at(15)) });
+    assert_eq!(power, Recovery { fault: Act::PowerOff, mended: None, deaf: None }, "nothing is heard after second 41");
 }
 
 #[test]

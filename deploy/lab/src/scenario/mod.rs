@@ -153,7 +153,8 @@ pub enum Act {
     AirOff,
     /// They are heard again.
     AirOn,
-    /// The stand-in says that it scans and reports nothing. The real daemon wedges by itself: `freeze` over the end of a scan round.
+    /// bluetoothd believes that it scans, and reports nothing. The real one is brought there by a hang over the end of a scan round with some
+    /// hundred adverts queued.
     Wedge,
     /// The stand-in ends.
     Quit,
