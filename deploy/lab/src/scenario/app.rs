@@ -36,7 +36,7 @@ pub struct Brand {
     /// The 11 fixed bytes of the iBeacon carrier.
     pub ibeacon: [u8; 11],
     /// The 6 fixed bytes of the carrier by service UUID.
-    pub service_id: [u8; 6],
+    pub uuid_prefix: [u8; 6],
 }
 
 /// How an app puts its id on the air.
@@ -86,7 +86,7 @@ impl App {
             Carrier::Ibeacon => structure(0xff, &[IBEACON, &self.brand.ibeacon, &payload]),
             Carrier::ServiceUuid => {
                 let mut uuid = [0; 16];
-                uuid[..6].copy_from_slice(&self.brand.service_id);
+                uuid[..6].copy_from_slice(&self.brand.uuid_prefix);
                 uuid[6..].copy_from_slice(&payload);
                 structure(0x07, &[&reversed(uuid)])
             }

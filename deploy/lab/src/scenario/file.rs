@@ -30,8 +30,8 @@ struct File {
 struct BrandFile {
     service_uuid: String,
     ibeacon: String,
-    #[serde(default = "no_service_id")]
-    service_id: String,
+    #[serde(default = "no_prefix")]
+    uuid_prefix: String,
 }
 
 #[derive(Deserialize)]
@@ -122,7 +122,7 @@ fn usual_power() -> i8 {
 fn android() -> Carrier {
     Carrier::ServiceData
 }
-fn no_service_id() -> String {
+fn no_prefix() -> String {
     "000000000000".to_owned()
 }
 fn adapter() -> String {
@@ -176,8 +176,8 @@ pub(super) fn decode(text: &str) -> Result<Scenario, ScenarioError> {
 fn decode_brand(brand: &BrandFile, wrong: &mut Mistakes) -> Option<Brand> {
     let service_uuid = wrong.keep("brand, service_uuid", bytes(&brand.service_uuid.replace('-', "")));
     let ibeacon = wrong.keep("brand, ibeacon", bytes(&brand.ibeacon));
-    let service_id = wrong.keep("brand, service_id", bytes(&brand.service_id));
-    Some(Brand { service_uuid: service_uuid?, ibeacon: ibeacon?, service_id: service_id? })
+    let uuid_prefix = wrong.keep("brand, uuid_prefix", bytes(&brand.uuid_prefix));
+    Some(Brand { service_uuid: service_uuid?, ibeacon: ibeacon?, uuid_prefix: uuid_prefix? })
 }
 
 fn bytes<const N: usize>(text: &str) -> Result<[u8; N], String> {

@@ -4,7 +4,7 @@ use super::*;
 
 fn parse(phones: &str) -> Scenario {
     Scenario::parse(&format!(
-        r#"{{"seed": 7, "brand": {{"service_uuid": "6f7a9c1e-3d52-4b8a-9e0c-2a1f5b7d8c90", "ibeacon": "0102030405060708090a0b", "service_id": "a1a2a3a4a5a6"}},
+        r#"{{"seed": 7, "brand": {{"service_uuid": "6f7a9c1e-3d52-4b8a-9e0c-2a1f5b7d8c90", "ibeacon": "0102030405060708090a0b", "uuid_prefix": "a1a2a3a4a5a6"}},
             "phones": [{phones}]}}"#
     ))
     .unwrap()
