@@ -126,6 +126,11 @@ impl Collector {
 
     /// Reads a text file; a mistake is noted and gives `None`.
     pub(crate) fn read(&self, file: &Path) -> Option<Source> {
+        self.read_up_to(file, MAX_FILE)
+    }
+
+    /// Reads a text file of at most `most` bytes.
+    pub(crate) fn read_up_to(&self, file: &Path, most: u64) -> Option<Source> {
         let refuse = |m| {
             self.set_incomplete();
             self.whole(file, m);
@@ -133,8 +138,8 @@ impl Collector {
         };
         match std::fs::metadata(file) {
             Ok(meta) if !meta.is_file() => return refuse(mistake("P001", "this is not a file", "", "name a file")),
-            Ok(meta) if meta.len() > MAX_FILE => {
-                let message = format!("this file has {} bytes; a file that people edit has at most {MAX_FILE}", meta.len());
+            Ok(meta) if meta.len() > most => {
+                let message = format!("this file has {} bytes; at most {most} are read", meta.len());
                 return refuse(mistake("P001", message, "", "split it, or simplify the shapes in it"));
             }
             _ => {}

@@ -8,7 +8,7 @@ use passage_protocol::{GatewayId, StoreId, sign::Pinned};
 
 use crate::{
     collect::{Collector, mistake, suggest},
-    common,
+    common, geofence,
     model::{BleRadio, GatewayConfig, GeofenceRules, Outbox, Positions, PresenceRules, Radio, RadioZone, Wake},
     reader::{Field, Reader, whole},
     site, wake,
@@ -37,7 +37,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<GatewayConfig> {
     let wake = r.or("wake", Wake::default(), |f| wake::read(f, store.as_ref(), &site));
     let app_events = wake::app_events(&r, &wake);
     let positions = r.or("positions", Positions::default(), |f| positions::read(f, id.as_ref()));
-    let geofence = r.or("geofence", GeofenceRules::default(), geofence);
+    let geofence = r.or("geofence", GeofenceRules::default(), geofence::rules);
     let outbox = r.or("outbox", Outbox::default(), outbox);
     r.done();
     Some(GatewayConfig {
@@ -204,29 +204,6 @@ fn waits_long_enough(r: &Reader<'_>, zone: RadioZone) {
         }
     }
 }
-
-fn geofence(f: Field<'_>) -> Option<GeofenceRules> {
-    let r = f.table()?;
-    let d = GeofenceRules::default();
-    let rules = GeofenceRules {
-        enter_p: r.or("enter_p", d.enter_p, |f| f.share()),
-        exit_p: r.or("exit_p", d.exit_p, |f| f.share()),
-        exit_fixes: r.or("exit_fixes", d.exit_fixes, |f| f.whole(1, 100)),
-        exit_after: r.or("exit_after", d.exit_after, |f| f.duration(SECOND, HOUR)),
-        max_accuracy_m: r.or("max_accuracy_m", d.max_accuracy_m, |f| f.number(1.0, 5000.0)),
-        reorder: r.or("reorder", d.reorder, |f| f.duration(Duration::ZERO, HOUR)),
-        silence: r.or("silence", d.silence, |f| f.duration(SECOND, 24 * HOUR)),
-        far_m: r.or("far_m", d.far_m, |f| f.number(10.0, 100_000.0)),
-    };
-    if rules.exit_p >= rules.enter_p
-        && let Some(f) = r.find("exit_p").or_else(|| r.find("enter_p"))
-    {
-        f.refuse::<()>(mistake("P008", "`exit_p` must be below `enter_p`", "a phone would flap", "keep them apart, such as 0.25 and 0.75"));
-    }
-    r.done();
-    Some(rules)
-}
-
 fn outbox(f: Field<'_>) -> Option<Outbox> {
     let r = f.table()?;
     let d = Outbox::default();

@@ -27,6 +27,7 @@ mod value;
 mod wake;
 
 pub use diagnostic::{Diagnostic, Diagnostics};
+pub use geofence::{PlainFence, PlainFences, load_fences};
 pub use model::*;
 
 use std::path::{Path, PathBuf};

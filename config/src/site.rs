@@ -178,13 +178,14 @@ fn visit(dir: &Path, out: &Collector) -> VisitRules {
 
 fn fences(dir: &Path, names: &Names, stores: &BTreeMap<StoreId, Store>, out: &Collector) -> Fences {
     let mut fences = Fences::default();
-    for (_, file) in list(&dir.join("geofences"), &["geojson", "json"], out) {
+    let known = geofence::Known { names, stores };
+    for (_, file) in list(&dir.join("geofences"), &["geojson", "json", "toml"], out) {
         let Some(source) = out.read(&file) else {
             fences.incomplete = true;
             continue;
         };
         out.revise(format!("geofences/{}", file.file_name().unwrap_or_default().to_string_lossy()), &source);
-        geofence::read(&source, names, stores, &mut fences, out);
+        geofence::read(&source, known, &mut fences, out);
     }
     fences
 }

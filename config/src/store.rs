@@ -7,6 +7,7 @@ use passage_protocol::StoreId;
 
 use crate::{
     collect::{mistake, suggest},
+    geofence,
     model::{Campaign, Store, VisitRules},
     reader::{Field, Reader},
     site::Names,
@@ -19,19 +20,42 @@ pub(crate) fn read(r: Reader<'_>, id: &StoreId, names: &Names) -> Option<Store> 
     let entity = r.need("entity", "entity = \"..\", one of the brand's entities", |f| names.entity(&f, brand.as_deref()));
     let region = r.or("region", String::new(), |f| f.text().map(str::to_owned));
     let tags = r.or("tags", Vec::new(), |f| Some(f.texts()?.iter().filter_map(|f| f.text().map(str::to_owned)).collect()));
-    let at = r.need("at", "at = { lat = 45.7578, lon = 4.8320 }", point);
+    // Only to notice a place in another country.
+    let country = r.may("country", country);
+    let at = r.need("at", "at = { lat = 45.7578, lon = 4.8320 }", |f| in_country(&f, point(f.clone())?, country.as_deref()));
     let timezone = r.or("timezone", chrono_tz::Europe::Paris, |f| f.zone());
     let hours = r.need("hours", "hours = \"Mo-Sa 10:00-19:30\"", |f| f.hours());
     r.done();
     Some(Store { id: id.clone(), name: name?, brand: brand?, entity: entity?, region, tags, at: at?, timezone, hours: Arc::new(hours?) })
 }
 
-fn point(f: Field<'_>) -> Option<Point<f64>> {
+/// A place as a person writes it.
+pub(crate) fn point(f: Field<'_>) -> Option<Point<f64>> {
     let r = f.table()?;
     let lat = r.need("lat", "lat = 45.7578", |f| f.number(-90.0, 90.0));
     let lon = r.need("lon", "lon = 4.8320", |f| f.number(-180.0, 180.0));
     r.done();
     Some(Point::new(lon?, lat?))
+}
+
+/// An ISO 3166-1 alpha-2 code.
+fn country(f: Field<'_>) -> Option<String> {
+    let text = f.text()?;
+    if text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase()) {
+        return Some(text.to_owned());
+    }
+    f.refuse(mistake("P009", "`country` is not the code of a country", "not two capital letters", "write country = \"FR\""))
+}
+
+/// A store stands in its country, as far as its box is known.
+fn in_country(f: &Field<'_>, at: Point<f64>, country: Option<&str>) -> Option<Point<f64>> {
+    let Some(code) = country.filter(|code| geofence::in_country(code, at) == Some(false)) else { return Some(at) };
+    let place = format!("latitude {}, longitude {}", at.y(), at.x());
+    if geofence::in_country(code, Point::new(at.y(), at.x())) == Some(true) {
+        let mend = format!("write at = {{ lat = {}, lon = {} }}", at.x(), at.y());
+        return f.refuse(mistake("P050", "latitude and longitude are swapped", place, mend));
+    }
+    f.refuse(mistake("P063", format!("this place is not in {code}"), place, "mend `at`, or `country`"))
 }
 
 /// Reads one campaign.

@@ -82,6 +82,7 @@ cases! {
     wake_beacons_without_shop_uuid_or_key_are_told: "wake";
     files_that_contradict_each_other_are_refused: "conflicts";
     geofences_fall_into_no_known_trap: "geofences";
+    each_trap_of_a_drawn_shape_is_told_with_place_and_mend: "shapes";
     articles_are_checked_line_by_line: "products";
     article_columns_are_checked: "columns";
     gateway_files_are_checked: "gateway";

@@ -2,7 +2,7 @@
 
 use geo::{Coord, Intersects, Line, LineString};
 
-use super::shape::position;
+use super::{meridian, position};
 use crate::{
     collect::mistake,
     reader::{self, Field},
@@ -16,15 +16,40 @@ const MIN_AREA_M2: f64 = 1.0;
 /// Metres in a degree of latitude.
 const DEGREE_M: f64 = 111_195.0;
 
-/// Reads a ring.
+/// Reads a ring. Over longitude 180 its longitudes go on, up to 360.
 pub(super) fn read(f: &Field<'_>) -> Option<LineString<f64>> {
     let list = f.list()?;
     if list.len() > MAX_POSITIONS {
         let message = format!("this ring has {} positions; at most {MAX_POSITIONS} are read", list.len());
         return f.refuse(mistake("P052", message, "too fine", "simplify the shape in the map tool"));
     }
-    let positions = reader::whole(list.iter().map(|p| Some((position(p)?, p.node.span.clone()))).collect())?;
-    let (Some(first), Some(last)) = (positions.first(), positions.last()) else {
+    let positions = reader::whole(list.iter().map(|p| Some((position::read(p)?, p.node.span.clone()))).collect())?;
+    let corners = turned(closed(f, positions)?);
+    if distinct(&corners) < 3 {
+        let mend = "click at least three corners in the map tool";
+        return f.refuse(mistake("P053", "this ring has fewer than three corners", "no area", mend));
+    }
+    if triangles_m2(&corners).map(f64::abs).sum::<f64>() < MIN_AREA_M2 {
+        return f.refuse(mistake("P053", "this shape has no area", "its corners lie on one line", "draw the shape again"));
+    }
+    if let Some(span) = crossing(&corners) {
+        let mend = "move this corner, or draw the shape again";
+        f.out.at(f.source, &span, mistake("P052", "this ring crosses itself", "the side from here crosses another one", mend));
+        return None;
+    }
+    if triangles_m2(&corners).sum::<f64>().abs() < MIN_AREA_M2 {
+        return f.refuse(mistake("P053", "this shape has no area", "it is thinner than a wall", "draw the shape again"));
+    }
+    if meridian::is_over(corners.iter().map(|c| c.0)) {
+        let label = "over the date line?";
+        return f.refuse(mistake("P052", "this shape spans half the Earth", label, "cut it at longitude 180 into two parts"));
+    }
+    Some(LineString::new(corners.into_iter().map(|c| c.0).collect()))
+}
+
+/// The corners, each once, and the first one again at the end.
+fn closed(f: &Field<'_>, mut corners: Vec<(Coord<f64>, Span)>) -> Option<Vec<(Coord<f64>, Span)>> {
+    let (Some(first), Some(last)) = (corners.first(), corners.last()) else {
         return f.refuse(mistake("P053", "this ring is empty", "no area", "draw the shape again"));
     };
     if first.0 != last.0 {
@@ -32,41 +57,35 @@ pub(super) fn read(f: &Field<'_>) -> Option<LineString<f64>> {
         f.out.at(f.source, &last.1, mistake("P051", "this ring is not closed", "the last position is not the first one", mend));
         return None;
     }
-    let mut corners = positions;
     corners.dedup_by(|b, a| a.0 == b.0);
-    if corners.len() < 4 || area_m2(&corners) < MIN_AREA_M2 {
-        return f.refuse(mistake("P053", "this shape has no area", "its corners lie on one line", "draw the shape again"));
-    }
-    if let Some(span) = crossing(&corners) {
-        f.out.at(
-            f.source,
-            &span,
-            mistake(
-                "P052",
-                "this ring crosses itself",
-                "the side from here crosses another one",
-                "move this corner, or draw the shape again",
-            ),
-        );
-        return None;
-    }
-    let (west, east) = corners.iter().fold((180.0_f64, -180.0_f64), |(w, e), c| (w.min(c.0.x), e.max(c.0.x)));
-    if east - west > 180.0 {
-        return f.refuse(mistake(
-            "P052",
-            "this shape spans half the Earth",
-            "over the date line?",
-            "cut it at longitude 180 into two parts",
-        ));
-    }
-    Some(LineString::new(corners.into_iter().map(|c| c.0).collect()))
+    Some(corners)
 }
 
-fn area_m2(corners: &[(Coord<f64>, Span)]) -> f64 {
+/// A span of more than half the Earth means the short way, over longitude 180.
+fn turned(corners: Vec<(Coord<f64>, Span)>) -> Vec<(Coord<f64>, Span)> {
+    if !meridian::is_over(corners.iter().map(|c| c.0)) {
+        return corners;
+    }
+    corners.into_iter().map(|(c, span)| (meridian::turned(c), span)).collect()
+}
+
+fn distinct(corners: &[(Coord<f64>, Span)]) -> usize {
+    let mut places: Vec<(f64, f64)> = corners.iter().map(|c| (c.0.x, c.0.y)).collect();
+    places.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    places.dedup();
+    places.len()
+}
+
+/// The area between the first corner and each side, positive where the ring runs counter-clockwise. They add up to nothing in a bow-tie, too,
+/// which is told as what it is.
+fn triangles_m2(corners: &[(Coord<f64>, Span)]) -> impl Iterator<Item = f64> {
     let o = corners[0].0;
-    // Relative to the first corner, so that degrees far from zero do not cost digits.
-    let twice: f64 = corners.windows(2).map(|w| (w[0].0.x - o.x) * (w[1].0.y - o.y) - (w[1].0.x - o.x) * (w[0].0.y - o.y)).sum();
-    (twice / 2.0).abs() * DEGREE_M * DEGREE_M * o.y.to_radians().cos()
+    let scale = DEGREE_M * DEGREE_M * o.y.to_radians().cos() / 2.0;
+    corners.windows(2).map(move |w| {
+        // Relative to the first corner, so that degrees far from zero do not cost digits.
+        let (a, b) = (w[0].0 - o, w[1].0 - o);
+        (a.x * b.y - b.x * a.y) * scale
+    })
 }
 
 /// Where a side begins that touches another one anywhere but at their common corner.
@@ -80,7 +99,7 @@ fn crossing(corners: &[(Coord<f64>, Span)]) -> Option<Span> {
             } else if i == 0 && j + 1 == n {
                 folds_back(sides[j], sides[i])
             } else {
-                sides[i].intersects(&sides[j])
+                near(sides[i], sides[j]) && sides[i].intersects(&sides[j])
             };
             if touches {
                 return Some(corners[j].1.clone());
@@ -88,6 +107,11 @@ fn crossing(corners: &[(Coord<f64>, Span)]) -> Option<Span> {
         }
     }
     None
+}
+
+/// True if the two could touch at all, by their longitudes.
+fn near(a: Line<f64>, b: Line<f64>) -> bool {
+    a.start.x.min(a.end.x) <= b.start.x.max(b.end.x) && b.start.x.min(b.end.x) <= a.start.x.max(a.end.x)
 }
 
 /// True if `b`, which begins where `a` ends, runs back along it.

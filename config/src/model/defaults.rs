@@ -49,10 +49,19 @@ impl Default for GeofenceRules {
             exit_fixes: 2,
             exit_after: Duration::from_secs(60),
             max_accuracy_m: 100.0,
+            untold_accuracy_m: 65.0,
+            coarsest_radii: 2.0,
+            max_speed_kmh: 15.0,
+            speed_within: minutes(2),
+            jump_m: 1000.0,
+            jump_kmh: 300.0,
+            jump_fixes: 2,
+            fresh: minutes(3),
             reorder: Duration::from_secs(120),
             // Phones that compute transitions themselves are silent between enter and leave.
             silence: minutes(60),
             far_m: 2000.0,
+            around_hours: minutes(60),
         }
     }
 }

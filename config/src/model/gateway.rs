@@ -138,12 +138,30 @@ pub struct GeofenceRules {
     pub exit_after: Duration,
     /// Fixes with a larger radius decide nothing.
     pub max_accuracy_m: f64,
+    /// Radius of a fix that tells none, metres.
+    pub untold_accuracy_m: f64,
+    /// A fix whose radius is more than so many times that of a geofence (of the circle with its area) says nothing about it.
+    pub coarsest_radii: f64,
+    /// Faster than this, nobody begins a stay, km/h.
+    pub max_speed_kmh: f64,
+    /// Two fixes say something about the speed between them only when they are this close in time.
+    pub speed_within: Duration,
+    /// A jump is farther than this, metres ...
+    pub jump_m: f64,
+    /// ... and faster than this, km/h.
+    pub jump_kmh: f64,
+    /// A jump is believed when so many later fixes agree with it.
+    pub jump_fixes: u32,
+    /// Older evidence than this, on arrival, triggers nothing.
+    pub fresh: Duration,
     /// Older fixes than this are late.
     pub reorder: Duration,
     /// Silence after which a stay is closed at its last evidence.
     pub silence: Duration,
     /// Fixes farther than this from every store are dropped at decode, metres.
     pub far_m: f64,
+    /// Fixes longer than this before opening or after closing of every store near them are dropped at decode.
+    pub around_hours: Duration,
 }
 
 /// How positions arrive, and which gateways share the work.

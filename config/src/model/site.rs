@@ -7,7 +7,7 @@ use std::{
 };
 
 use chrono_tz::Tz;
-use geo::{MultiPolygon, Point};
+use geo::{MultiLineString, MultiPolygon, Point};
 use passage_protocol::{FenceId, Millis, StaticBeacon, StoreId};
 
 use super::offer::{Offer, Trigger};
@@ -142,8 +142,15 @@ pub enum Shape {
         /// Metres.
         radius_m: f64,
     },
-    /// Polygons with holes; valid, oriented, closed.
+    /// Polygons with holes; valid, oriented, closed. What crosses longitude 180 is cut there into parts (RFC 7946, 3.1.9).
     Area(MultiPolygon<f64>),
+    /// All points within `buffer_m` metres of `lines`. What crosses longitude 180 is cut there into parts.
+    Corridor {
+        /// The middle of the way.
+        lines: MultiLineString<f64>,
+        /// Metres to either side.
+        buffer_m: f64,
+    },
 }
 
 /// A digital campaign whose exposures arrive as touchpoints.

@@ -140,7 +140,7 @@ pub(super) fn times(site: &Site) -> BTreeMap<FenceId, i64> {
     site.geofences.keys().map(time).collect()
 }
 
-/// The circle that stands for a geofence; `None` for a shape without an inside.
+/// The circle that stands for a geofence; `None` for a shape without an inside, and for a corridor, which no circle is like.
 fn circle_of(fence: &Geofence) -> Option<(Point<f64>, f64)> {
     match &fence.shape {
         Shape::Circle { centre, radius_m } => Some((*centre, *radius_m)),
@@ -153,6 +153,7 @@ fn circle_of(fence: &Geofence) -> Option<(Point<f64>, f64)> {
             }?;
             Some((plane.degrees(middle), radius_m))
         }
+        Shape::Corridor { .. } => None,
     }
 }
 

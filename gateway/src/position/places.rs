@@ -15,8 +15,8 @@ use super::{Fate, circles};
 
 /// Metres per degree of latitude, rounded down so that the first look lets too much pass rather than too little.
 const METRES_PER_DEGREE: f64 = 110_000.0;
-/// Positions up to this long before opening and after closing matter.
-const AROUND_HOURS: Duration = Duration::from_secs(3600);
+/// Steps in which the hours around a position are looked up.
+const STEP: Duration = Duration::from_secs(1800);
 /// Opening hours are looked up once for each stretch of this length.
 const STRETCH_MS: i64 = 300_000;
 
@@ -34,13 +34,18 @@ struct Shop {
     at: Point<f64>,
     hours: Arc<Hours>,
     zone: Tz,
+    /// Positions up to this long before opening and after closing matter.
+    around: Duration,
     /// The last stretch that was looked up, and its answer.
     known: Mutex<Option<(i64, bool)>>,
 }
 
 impl Places {
-    pub(super) fn new(site: Arc<Site>, far_m: f64) -> Self {
-        let shop = |s: &passage_config::Store| Shop { at: s.at, hours: Arc::clone(&s.hours), zone: s.timezone, known: Mutex::default() };
+    pub(super) fn new(site: Arc<Site>, far_m: f64, around: Duration) -> Self {
+        let shop = |s: &passage_config::Store| {
+            let (hours, known) = (Arc::clone(&s.hours), Mutex::default());
+            Shop { at: s.at, hours, zone: s.timezone, around, known }
+        };
         let mut stores: Vec<Shop> = site.stores.values().map(shop).collect();
         stores.sort_by(|a, b| a.at.y().total_cmp(&b.at.y()));
         let made = circles::times(&site).into_iter().map(|(id, tst)| (tst, id)).collect();
@@ -87,15 +92,16 @@ impl Places {
 }
 
 impl Shop {
-    /// Open at `at`, an hour before or an hour after; looked up in half hours, in stretches of five minutes.
+    /// Open at `at`, or as long before and after as the rules say; looked up in half hours, in stretches of five minutes.
     fn is_lively(&self, at: Millis) -> bool {
         let stretch = at.0.div_euclid(STRETCH_MS);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, answer)) = known.filter(|(of, _)| *of == stretch) {
             return answer;
         }
-        let from = Millis(stretch.saturating_mul(STRETCH_MS)) - AROUND_HOURS;
-        let answer = (0..=4).any(|half_hours| self.hours.is_open(from + AROUND_HOURS / 2 * half_hours, self.zone));
+        let from = Millis(stretch.saturating_mul(STRETCH_MS)) - self.around;
+        let steps = u32::try_from((2 * self.around).as_secs() / STEP.as_secs()).unwrap_or(0);
+        let answer = (0..=steps).any(|step| self.hours.is_open(from + STEP * step, self.zone));
         *known = Some((stretch, answer));
         answer
     }

@@ -1,0 +1,111 @@
+//! One GeoJSON file by itself, for tools that have no site: any properties, any ids, the same checks of the shapes.
+
+use std::path::Path;
+
+use geo::{Point, coord};
+
+use super::{checks, features, meridian, metres, properties, shape};
+use crate::{
+    collect::{Collector, mistake},
+    diagnostic::Diagnostics,
+    model::Shape,
+    reader::Field,
+    tree::{Kind, json},
+};
+
+/// Tools may read what a program has drawn.
+const MAX_FILE: u64 = 512 << 20;
+/// All fences of a file but one within this, metres, and that one not: its axes may be swapped.
+const TOGETHER_M: f64 = 300_000.0;
+
+/// A fence of a file.
+#[derive(Debug, Clone)]
+pub struct PlainFence {
+    /// `properties.id`, else the feature's `id`, else its position in the file from 0.
+    pub id: String,
+    /// Where.
+    pub shape: Shape,
+}
+
+/// The fences of a file, in its order.
+#[derive(Debug, Clone, Default)]
+pub struct PlainFences {
+    /// All of them; valid.
+    pub fences: Vec<PlainFence>,
+    /// What a site would refuse, or what is probably not meant: sizes, swapped axes.
+    pub notes: Diagnostics,
+}
+
+/// Reads the GeoJSON file at `file` by itself.
+///
+/// # Errors
+/// All mistakes of the shapes.
+pub fn load_fences(file: &Path) -> Result<PlainFences, Diagnostics> {
+    let (out, notes) = (Collector::default(), Collector::default());
+    let fences = read(file, &out, &notes);
+    let fences = out.finish(fences)?;
+    Ok(PlainFences { fences, notes: notes.finish(Some(())).err().unwrap_or_default() })
+}
+
+fn read(file: &Path, out: &Collector, notes: &Collector) -> Option<Vec<PlainFence>> {
+    let source = out.read_up_to(file, MAX_FILE)?;
+    let tree = json::read(&source, out)?;
+    let features = features::all(Field::root(&source, out, &tree))?;
+    let read: Vec<(PlainFence, Field<'_>)> = (0..).zip(&features).filter_map(|(i, f)| feature(f, i, notes)).collect();
+    swapped(&read, notes);
+    Some(read.into_iter().map(|(fence, _)| fence).collect())
+}
+
+fn feature<'a>(f: &Field<'a>, index: usize, notes: &Collector) -> Option<(PlainFence, Field<'a>)> {
+    let r = f.clone().table()?;
+    r.need("type", "\"type\": \"Feature\"", |f| f.choice(&[("Feature", ())]));
+    let properties = r.find("properties").filter(|p| p.is_table()).and_then(Field::table);
+    let measure = properties.as_ref().map(properties::measure).unwrap_or_default();
+    let named = properties.as_ref().and_then(|p| p.find("id")).and_then(|f| id(&f)).or_else(|| r.find("id").and_then(|f| id(&f)));
+    let geometry = r.need("geometry", "\"geometry\": { \"type\": \"Polygon\", .. }", Some)?;
+    let shape = shape::read(geometry.clone(), &measure)?;
+    if let Some(m) = checks::wrong_size(&shape).filter(|_| !measure.any_size) {
+        notes.at(f.source, &geometry.node.span, m);
+    }
+    Some((PlainFence { id: named.unwrap_or_else(|| index.to_string()), shape }, geometry))
+}
+
+/// Numbers and texts can be ids.
+fn id(f: &Field<'_>) -> Option<String> {
+    match &f.node.kind {
+        Kind::Integer(n) => Some(n.to_string()),
+        Kind::Number(n) => Some(n.to_string()),
+        Kind::Text(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
+        _ => None,
+    }
+}
+
+/// One fence far from all others, which would be among them with its axes swapped, was probably written latitude first.
+fn swapped(fences: &[(PlainFence, Field<'_>)], notes: &Collector) {
+    let middles: Vec<Point<f64>> = fences.iter().map(|(fence, _)| middle(&fence.shape)).collect();
+    let swap = |p: Point<f64>| Point::new(p.y(), p.x());
+    let near = |a: Point<f64>, b: Point<f64>| metres(a, b) <= TOGETHER_M;
+    // Most of the first few stand together, else the file is of the whole world and says nothing.
+    let Some(home) = middles.iter().take(20).find(|m| middles.iter().filter(|other| near(**m, **other)).count() * 4 >= middles.len() * 3)
+    else {
+        return;
+    };
+    for ((_, geometry), middle) in fences.iter().zip(&middles) {
+        if !near(*home, *middle) && near(*home, swap(*middle)) {
+            let place = format!("its middle is at latitude {:.4}, longitude {:.4}", middle.y(), middle.x());
+            let mend = "swap the two numbers of each position: longitude first";
+            let message = "latitude and longitude are probably swapped: the other geofences of this file are elsewhere";
+            notes.at(geometry.source, &geometry.node.span, mistake("P050", message, place, mend));
+        }
+    }
+}
+
+fn middle(shape: &Shape) -> Point<f64> {
+    use geo::Centroid;
+    let middle = match shape {
+        Shape::Circle { centre, .. } => Some(*centre),
+        Shape::Area(area) => meridian::joined(area).centroid(),
+        Shape::Corridor { lines, .. } => meridian::joined(lines).centroid(),
+    };
+    middle.unwrap_or_else(|| Point(coord! { x: 0.0, y: 0.0 }))
+}
