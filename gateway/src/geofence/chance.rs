@@ -2,6 +2,8 @@
 
 /// An accuracy radius holds 68 % of a round two-dimensional normal distribution; its sigma per axis is that radius divided by this.
 const RADIUS_68_IN_SIGMAS: f64 = 1.515;
+/// No phone is more exact than this, whatever it says.
+const FINEST_M: f64 = 1.0;
 
 /// Probability of being inside a fence, for the two questions that are asked of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -15,10 +17,14 @@ pub(super) struct Chance {
 impl Chance {
     /// `inside_m` is the distance to the border in metres, positive inside; `accuracy_m` the 68 % radius; `area_m2` that of the fence.
     pub(super) fn of(inside_m: f64, accuracy_m: f64, area_m2: f64) -> Self {
-        let accuracy_m = accuracy_m.max(1.0);
-        let stay = phi(inside_m * RADIUS_68_IN_SIGMAS / accuracy_m);
-        let share = area_m2 / (std::f64::consts::PI * accuracy_m * accuracy_m);
-        Self { enter: stay.min(share), stay }
+        let stay = phi(inside_m * RADIUS_68_IN_SIGMAS / accuracy_m.max(FINEST_M));
+        Self { enter: stay.min(Self::most_to_enter(accuracy_m, area_m2)), stay }
+    }
+
+    /// The share of the accuracy circle that a fence of this area could fill: no place in it gives more for coming in.
+    pub(super) fn most_to_enter(accuracy_m: f64, area_m2: f64) -> f64 {
+        let accuracy_m = accuracy_m.max(FINEST_M);
+        area_m2 / (std::f64::consts::PI * accuracy_m * accuracy_m)
     }
 }
 

@@ -1,20 +1,13 @@
 //! What a phone cannot have done: drive into a shop, or jump between cities.
 
-use geo::{Distance, Haversine, Point};
+use geo::Point;
+use passage_config::GeofenceRules;
 use passage_protocol::Millis;
 
-use super::world::Observed;
-
-/// Faster than this, nobody begins a stay.
-const DRIVES_KMH: f64 = 15.0;
-/// Two fixes say something about the speed between them only when they are this close in time.
-const SPEED_WITHIN_MS: i64 = 120_000;
-/// A jump is farther than this ...
-const JUMP_M: f64 = 1000.0;
-/// ... and faster than this.
-const JUMP_KMH: f64 = 300.0;
-/// A jump is believed when so many later fixes agree with it.
-const JUMP_AGREE: u8 = 2;
+use super::{
+    area::metres,
+    world::{Observed, World},
+};
 
 /// Where the last fix of an installation was. Memory only; no Debug.
 #[derive(Clone, Copy)]
@@ -24,30 +17,36 @@ pub(super) struct Place {
     accuracy_m: f64,
 }
 
+/// The way from one fix to another.
+#[derive(Clone, Copy)]
+pub(super) struct Way {
+    metres: f64,
+    /// The least way that the accuracies of both ends allow.
+    least_m: f64,
+    ms: i64,
+}
+
 impl Place {
     pub(super) fn of(fix: &Observed) -> Self {
         Self { at: fix.at, point: Point::new(fix.lon, fix.lat), accuracy_m: fix.accuracy_m }
     }
 
-    /// True if the phone moves too fast at `fix` to begin a stay there: by its own word, else by the least way between the two fixes.
-    pub(super) fn is_fast(before: Option<&Self>, fix: &Observed, speed_kmh: Option<f64>) -> bool {
-        if let Some(speed) = speed_kmh {
-            return speed > DRIVES_KMH;
-        }
-        before.filter(|b| fix.at.since(b.at).abs() <= SPEED_WITHIN_MS).is_some_and(|b| {
-            let least_m = b.metres_to(fix) - b.accuracy_m - fix.accuracy_m;
-            kmh(least_m, fix.at.since(b.at)) > DRIVES_KMH
-        })
+    pub(super) fn way_to(&self, fix: &Observed) -> Way {
+        let metres = metres(self.point, Point::new(fix.lon, fix.lat));
+        Way { metres, least_m: metres - self.accuracy_m - fix.accuracy_m, ms: fix.at.since(self.at) }
+    }
+}
+
+impl Way {
+    /// True if the phone moves too fast to begin a stay at its end: by its own word, else by the least way.
+    pub(super) fn is_fast(way: Option<Self>, speed_kmh: Option<f64>, world: &World) -> bool {
+        let implied = || way.filter(|w| w.ms.abs() <= world.times.speed_within).map(|w| kmh(w.least_m, w.ms));
+        speed_kmh.or_else(implied).is_some_and(|speed| speed > world.rules.max_speed_kmh)
     }
 
-    /// True if nobody gets from here to `fix` in that time.
-    pub(super) fn is_jump_to(&self, fix: &Observed) -> bool {
-        let way_m = self.metres_to(fix);
-        way_m > JUMP_M && kmh(way_m, fix.at.since(self.at)) > JUMP_KMH
-    }
-
-    fn metres_to(&self, fix: &Observed) -> f64 {
-        Haversine.distance(self.point, Point::new(fix.lon, fix.lat))
+    /// True if nobody gets that far in that time.
+    pub(super) fn is_jump(self, rules: &GeofenceRules) -> bool {
+        self.metres > rules.jump_m && kmh(self.metres, self.ms) > rules.jump_kmh
     }
 }
 
@@ -57,24 +56,25 @@ fn kmh(metres: f64, ms: i64) -> f64 {
 }
 
 /// Holds the newest fixes back while they stand at a place that the phone cannot have reached.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(super) struct JumpGate {
-    held: Option<(Place, u8)>,
+    /// Rare, so it takes no room in those who have none.
+    held: Option<Box<(Place, u32)>>,
 }
 
 impl JumpGate {
-    /// True if `fix`, newer than all before, may be decided on; `last` is the last fix that was.
-    pub(super) fn passes(&mut self, last: Option<&Place>, fix: &Observed) -> bool {
-        if !last.is_some_and(|l| l.is_jump_to(fix)) {
+    /// True if `fix`, newer than all before, may be decided on; `way` leads to it from the last fix that was.
+    pub(super) fn passes(&mut self, way: Option<Way>, fix: &Observed, rules: &GeofenceRules) -> bool {
+        if !way.is_some_and(|w| w.is_jump(rules)) {
             self.held = None;
             return true;
         }
-        let agreed = match &self.held {
+        let agreed = match self.held.as_deref() {
             Some((place, _)) if fix.at <= place.at => return false,
-            Some((place, agreed)) if !place.is_jump_to(fix) => agreed + 1,
+            Some((place, agreed)) if !place.way_to(fix).is_jump(rules) => agreed + 1,
             _ => 0,
         };
-        self.held = (agreed < JUMP_AGREE).then(|| (Place::of(fix), agreed));
+        self.held = (agreed < rules.jump_fixes).then(|| Box::new((Place::of(fix), agreed)));
         self.held.is_none()
     }
 }

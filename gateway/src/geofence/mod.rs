@@ -4,27 +4,28 @@
 //! and out of order; they complete the record and never trigger. What is saved for a restart holds times and zones, no place.
 
 mod app;
+mod area;
 mod chance;
+mod contain;
+mod explain;
+mod fence;
 mod gate;
-mod grid;
+mod people;
 mod saved;
-mod shape;
+mod spots;
 mod stay;
 #[cfg(test)]
 mod tests;
 mod track;
 mod world;
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    time::Duration,
-};
+use std::time::Duration;
 
 use passage_config::{GeofenceRules, Site};
 use passage_protocol::{InstallationId, Millis};
 
-pub use self::saved::BadState;
-use self::{app::Words, track::Track, world::World};
+pub use self::{contain::Containment, explain::Likely, saved::BadState};
+use self::{people::People, spots::Spots, stay::Teller, world::World};
 use crate::{
     Change,
     position::{AppEvent, Fix},
@@ -37,46 +38,56 @@ const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// How often the forgetful look around.
 const LOOK_EVERY: Duration = Duration::from_secs(3600);
 
-/// Fixes that decided nothing, by reason.
+/// What became of a fix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Judged against the fences, at its time.
+    Decided,
+    /// Older than the newest, put into its place; never triggers.
+    Amended,
+    /// Coarser than the rules allow, or no place at all.
+    Coarse,
+    /// Same time as another, and not better.
+    Duplicate,
+    /// Too old even to amend the record.
+    Late,
+    /// At a place that the phone cannot have reached; held until others agree.
+    Jump,
+    /// Of an installation for which there is no room.
+    NoRoom,
+}
+
+/// Fixes that decided nothing at their time, by reason: see [`Outcome`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Coarser than the rules allow.
+    /// [`Outcome::Coarse`].
     pub coarse: u64,
-    /// Same time as another, and not better.
+    /// [`Outcome::Duplicate`].
     pub duplicates: u64,
-    /// Too old even to amend the record.
+    /// [`Outcome::Late`].
     pub late: u64,
-    /// Older than the newest, put into its place; never triggers.
+    /// [`Outcome::Amended`].
     pub amended: u64,
-    /// At a place that the phone cannot have reached; held until others agree.
+    /// [`Outcome::Jump`].
     pub jumps: u64,
-    /// Of an installation for which there was no room.
+    /// [`Outcome::NoRoom`].
     pub no_room: u64,
 }
 
 /// The machine for all installations of this gateway.
 pub struct Geofences {
     world: World,
-    people: HashMap<InstallationId, Person>,
-    /// When time alone will end a stay of whom.
-    due: BTreeSet<(Millis, InstallationId)>,
+    spots: Spots,
+    people: People,
     /// Whose state has changed since it was last taken.
-    touched: BTreeSet<InstallationId>,
+    touched: Vec<u32>,
+    /// Who was forgotten since then.
+    gone: Vec<InstallationId>,
+    /// The fences have changed since then.
+    drawn_anew: bool,
     counts: Counts,
     now: Millis,
     looked: Millis,
-}
-
-/// All that is known of one installation. No Debug: it holds places.
-#[derive(Default)]
-struct Person {
-    track: Track,
-    words: Words,
-    /// Its entry in `due`.
-    due: Option<Millis>,
-    /// It entered, left or passed a mark since its state was last taken.
-    moved: bool,
-    saved_at: Option<Millis>,
 }
 
 impl std::fmt::Debug for Geofences {
@@ -88,62 +99,72 @@ impl std::fmt::Debug for Geofences {
 impl Geofences {
     /// A machine that knows nobody yet. `dwell_marks` are reported as they are passed, by evidence.
     pub fn new(site: &Site, rules: GeofenceRules, dwell_marks: Vec<Duration>) -> Self {
+        let mut spots = Spots::default();
         Self {
-            world: World::new(site, rules, dwell_marks),
-            people: HashMap::new(),
-            due: BTreeSet::new(),
-            touched: BTreeSet::new(),
+            world: World::new(site, rules, dwell_marks, &mut spots, None),
+            spots,
+            people: People::default(),
+            touched: Vec::new(),
+            gone: Vec::new(),
+            drawn_anew: true,
             counts: Counts::default(),
             now: Millis(0),
             looked: Millis(0),
         }
     }
 
-    /// The same people with other fences and rules. Stays in fences that are no longer drawn end by silence.
+    /// The same people with other fences and rules. Stays in fences that are no longer drawn end by silence; somebody who stands in a fence
+    /// that was drawn around them was inside already.
     pub fn reload(&mut self, site: &Site, rules: GeofenceRules, dwell_marks: Vec<Duration>) {
-        self.world = World::new(site, rules, dwell_marks);
-        self.due.clear();
-        for (id, person) in &mut self.people {
-            person.due = person.next_due(&self.world);
-            self.due.extend(person.due.map(|due| (due, id.clone())));
-        }
+        self.world = World::new(site, rules, dwell_marks, &mut self.spots, Some(&self.world));
+        self.drawn_anew = true;
+        self.people.reschedule(&self.world);
     }
 
     /// Takes one fix that arrived at `now`.
-    pub fn fix(&mut self, fix: &Fix, now: Millis, out: &mut Vec<Change>) {
+    pub fn fix(&mut self, fix: &Fix, now: Millis, out: &mut Vec<Change>) -> Outcome {
         self.now = self.now.max(now);
         let before = out.len();
-        let Some(mut person) = self.take_person(&fix.installation) else { return };
-        person.track.fix(&self.world, fix, now, &mut self.counts, out);
-        self.put_person(fix.installation.clone(), person, out.len() > before);
+        let Some(slot) = self.slot_of(&fix.installation) else { return Outcome::NoRoom };
+        let Some(person) = self.people.get(slot) else { return Outcome::NoRoom };
+        let mut teller = Teller { who: &fix.installation, spots: &self.spots, out };
+        let outcome = person.track.fix(&self.world, fix, now, &mut teller);
+        self.counts.add(outcome);
+        self.touch(slot, out.len() > before);
+        outcome
     }
 
     /// Takes the app's own word that arrived at `now`.
     pub fn app(&mut self, event: &AppEvent, now: Millis, out: &mut Vec<Change>) {
         self.now = self.now.max(now);
         let before = out.len();
-        let Some(mut person) = self.take_person(&event.installation) else { return };
-        person.words.advance(&event.installation, self.world.rules.silence, event.at, out);
-        person.words.hear(event, &self.world.marks, now, out);
-        self.put_person(event.installation.clone(), person, out.len() > before);
+        let spot = self.spots.number(&event.store, &event.zone);
+        let Some(slot) = self.slot_of(&event.installation) else { return };
+        let Some(person) = self.people.get(slot) else { return };
+        let mut teller = Teller { who: &event.installation, spots: &self.spots, out };
+        person.words.advance(&self.world, event.at, &mut teller);
+        person.words.hear(&self.world, event, spot, now, &mut teller);
+        self.touch(slot, out.len() > before);
     }
 
     /// Lets time pass: ends stays after silence and departures that held.
     pub fn advance(&mut self, now: Millis, out: &mut Vec<Change>) {
         self.now = self.now.max(now);
-        while self.next_due().is_some_and(|due| due <= now) {
-            let Some((_, who)) = self.due.pop_first() else { break };
-            let Some(mut person) = self.take_person(&who) else { continue };
-            person.track.advance(&self.world, &who, now, out);
-            person.words.advance(&who, self.world.rules.silence, now, out);
-            self.put_person(who, person, true);
+        while let Some(slot) = self.people.next_woken(&self.world, now) {
+            let Some(person) = self.people.get(slot) else { continue };
+            let Some(who) = person.id() else { continue };
+            let mut teller = Teller { who: &who, spots: &self.spots, out };
+            person.track.advance(&self.world, now, &mut teller);
+            person.words.advance(&self.world, now, &mut teller);
+            self.touch(slot, true);
         }
         self.forget(now);
     }
 
     /// When [`Self::advance`] will next end something.
-    pub fn next_due(&self) -> Option<Millis> {
-        self.due.first().map(|(due, _)| *due)
+    #[cfg(test)]
+    fn next_due(&mut self) -> Option<Millis> {
+        self.people.all().filter_map(|(_, person)| person.due(&self.world)).min()
     }
 
     /// Fixes that decided nothing, by reason.
@@ -151,27 +172,23 @@ impl Geofences {
         self.counts
     }
 
-    fn take_person(&mut self, who: &InstallationId) -> Option<Person> {
-        let person = match self.people.remove(who) {
-            Some(person) => person,
-            None if self.people.len() >= MOST_PEOPLE => {
-                self.counts.no_room += 1;
-                return None;
-            }
-            None => Person::default(),
-        };
-        if let Some(due) = person.due {
-            self.due.remove(&(due, who.clone()));
+    fn slot_of(&mut self, who: &InstallationId) -> Option<u32> {
+        let known = self.people.find(who);
+        let slot = known.or_else(|| (self.people.len() < MOST_PEOPLE).then(|| self.people.add(who)).flatten());
+        if slot.is_none() {
+            self.counts.add(Outcome::NoRoom);
         }
-        Some(person)
+        slot
     }
 
-    fn put_person(&mut self, who: InstallationId, mut person: Person, moved: bool) {
-        person.moved |= moved;
-        person.due = person.next_due(&self.world);
-        self.due.extend(person.due.map(|due| (due, who.clone())));
-        self.touched.insert(who.clone());
-        self.people.insert(who, person);
+    fn touch(&mut self, slot: u32, moved: bool) {
+        if let Some(person) = self.people.get(slot) {
+            person.save.moved |= moved;
+            if !std::mem::replace(&mut person.save.listed, true) {
+                self.touched.push(slot);
+            }
+        }
+        self.people.schedule(slot, &self.world);
     }
 
     /// Forgets who has not been heard for long and is nowhere.
@@ -180,22 +197,24 @@ impl Geofences {
             return;
         }
         self.looked = now;
-        let gone = self.people.iter().filter(|(_, p)| p.due.is_none() && p.last().is_none_or(|last| last + FORGET_AFTER <= now));
-        let gone: Vec<InstallationId> = gone.map(|(who, _)| who.clone()).collect();
-        for who in gone {
-            self.people.remove(&who);
-            self.touched.insert(who);
-        }
+        let world = &self.world;
+        let is_gone = |p: &people::Person| p.due(world).is_none() && p.last().is_none_or(|last| last + FORGET_AFTER <= now);
+        let gone: Vec<u32> = self.people.all().filter(|(_, p)| is_gone(p)).map(|(slot, _)| slot).collect();
+        self.gone.extend(gone.into_iter().filter_map(|slot| self.people.remove(slot)));
     }
 }
 
-impl Person {
-    fn next_due(&self, world: &World) -> Option<Millis> {
-        let (track, words) = (self.track.due(world), self.words.due(world.rules.silence));
-        track.into_iter().chain(words).min()
-    }
-
-    fn last(&self) -> Option<Millis> {
-        self.track.last.max(self.words.last())
+impl Counts {
+    fn add(&mut self, outcome: Outcome) {
+        let count = match outcome {
+            Outcome::Decided => return,
+            Outcome::Amended => &mut self.amended,
+            Outcome::Coarse => &mut self.coarse,
+            Outcome::Duplicate => &mut self.duplicates,
+            Outcome::Late => &mut self.late,
+            Outcome::Jump => &mut self.jumps,
+            Outcome::NoRoom => &mut self.no_room,
+        };
+        *count += 1;
     }
 }

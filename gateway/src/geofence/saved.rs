@@ -1,9 +1,19 @@
 //! The state that outlives a restart: times and zones, no place.
 
-use passage_protocol::{InstallationId, Millis};
+use std::{borrow::Cow, collections::HashMap};
+
+use passage_protocol::{FenceId, InstallationId, Millis, Signal, StoreId, Zone};
 use serde::{Deserialize, Serialize};
 
-use super::{Geofences, Person, app::Words, track::Track, world::State};
+use super::{
+    Geofences,
+    app::{Word, Words},
+    people::Person,
+    spots::Spots,
+    stay::{Leaving, Stay},
+    track::Track,
+    world::State,
+};
 use crate::SavedState;
 
 /// Evidence without a transition is saved at most so often while somebody is in a stay ...
@@ -12,15 +22,44 @@ const EVERY_MS: i64 = 30_000;
 const EVERY_OUTSIDE_MS: i64 = 600_000;
 /// Name of the machine in [`SavedState`].
 const MACHINE: &str = "geofence";
+/// Key of what is saved of the fences themselves: no installation can have this id.
+const FENCES: &[u8] = b"*";
 
 #[derive(Serialize, Deserialize)]
-struct Saved {
+struct Saved<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
     last: Option<Millis>,
-    #[serde(default)]
     heard: Millis,
-    state: State,
-    #[serde(default, skip_serializing_if = "Words::is_empty")]
-    words: Words,
+    /// The fences as they are drawn now had been looked at.
+    known: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    stays: Vec<SavedStay<'a>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    words: Vec<SavedWord<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedStay<'a> {
+    store: Cow<'a, StoreId>,
+    zone: Cow<'a, Zone>,
+    signal: Signal,
+    first: Millis,
+    last: Millis,
+    alive: Millis,
+    marks: u16,
+    initial: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leaving: Option<Leaving>,
+    p: f32,
+    accuracy_m: f32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedWord<'a> {
+    store: Cow<'a, StoreId>,
+    zone: Cow<'a, Zone>,
+    stay: Option<SavedStay<'a>>,
+    left: Option<Millis>,
 }
 
 /// The saved bytes are not what this machine writes; the gateway goes on without them.
@@ -32,52 +71,107 @@ impl Geofences {
     /// What has changed since the last call and must be committed with the changes. `full`: all of it, for sources that can be played again;
     /// else transitions at once and mere evidence now and then.
     pub fn take_saved(&mut self, full: bool) -> Vec<SavedState> {
-        let mut out = Vec::new();
-        let now = self.now;
-        let people = &mut self.people;
-        self.touched.retain(|who| {
-            let Some(person) = people.get_mut(who) else {
-                out.push(saved(who, None));
-                return false;
-            };
-            let ready = full || person.moved || person.is_stale(now);
-            if ready {
-                person.moved = false;
-                person.saved_at = Some(now);
-                out.push(saved(who, Some(person.to_bytes())));
+        // Who came back in the meantime is saved below.
+        let gone = self.gone.drain(..).filter(|who| self.people.find(who).is_none());
+        let mut out: Vec<SavedState> = gone.map(|who| saved(who.as_str().as_bytes(), None)).collect();
+        let (now, youngest) = (self.now, self.world.youngest());
+        let mut waiting = Vec::new();
+        for slot in self.touched.drain(..) {
+            let Some(person) = self.people.get(slot).filter(|p| p.save.listed) else { continue };
+            if !(full || person.save.moved || person.is_stale(now)) {
+                waiting.push(slot);
+                continue;
             }
-            !ready
-        });
+            person.save.listed = false;
+            person.save.moved = false;
+            person.save.at = Some(now);
+            let bytes = person.to_bytes(&self.spots, youngest);
+            out.extend(person.id().map(|who| saved(who.as_str().as_bytes(), Some(bytes))));
+        }
+        self.touched = waiting;
+        if !out.is_empty() && std::mem::take(&mut self.drawn_anew) {
+            out.push(saved(FENCES, Some(self.prints())));
+        }
         out
     }
 
     /// Takes back one piece of saved state, before anything else is fed in.
+    ///
+    /// # Errors
+    /// The piece is not one that this machine writes. Nothing has changed then.
     pub fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(), BadState> {
-        let who = std::str::from_utf8(key).ok().and_then(|text| text.parse::<InstallationId>().ok()).ok_or(BadState)?;
-        let saved: Saved = serde_json::from_slice(value).map_err(|_| BadState)?;
-        let mut person = Person { track: Track::restored(saved.state, saved.last, saved.heard), words: saved.words, ..Person::default() };
-        person.due = person.next_due(&self.world);
-        if let Some(due) = self.people.get(&who).and_then(|old| old.due) {
-            self.due.remove(&(due, who.clone()));
+        if key == FENCES {
+            let prints: HashMap<FenceId, String> = serde_json::from_slice(value).map_err(|_| BadState)?;
+            self.world.stood_before(&prints);
+            return Ok(());
         }
-        self.due.extend(person.due.map(|due| (due, who.clone())));
-        self.people.insert(who, person);
+        let who = std::str::from_utf8(key).ok().and_then(|text| text.parse::<InstallationId>().ok()).ok_or(BadState)?;
+        let saved: Saved<'_> = serde_json::from_slice(value).map_err(|_| BadState)?;
+        let state = State { seen: u32::from(saved.known), stays: saved.stays.into_iter().map(|s| s.restored(&mut self.spots)).collect() };
+        let words = saved.words.into_iter().map(|w| w.restored(&mut self.spots)).collect();
+        let slot = self.people.find(&who).or_else(|| self.people.add(&who)).ok_or(BadState)?;
+        if let Some(person) = self.people.get(slot) {
+            person.track = Track::restored(state, saved.last, saved.heard);
+            person.words = Words(words);
+        }
+        self.people.schedule(slot, &self.world);
         Ok(())
+    }
+
+    fn prints(&self) -> Vec<u8> {
+        let prints: HashMap<&FenceId, &str> = self.world.fences.iter().map(|f| (&f.id, f.print.as_str())).collect();
+        serde_json::to_vec(&prints).unwrap_or_default()
     }
 }
 
 impl Person {
     fn is_stale(&self, now: Millis) -> bool {
-        let every = if self.due.is_some() { EVERY_MS } else { EVERY_OUTSIDE_MS };
-        self.saved_at.is_none_or(|at| now.since(at) >= every)
+        let inside = !self.track.state.stays.is_empty() || self.words.0.iter().any(|w| w.stay.is_some());
+        let every = if inside { EVERY_MS } else { EVERY_OUTSIDE_MS };
+        self.save.at.is_none_or(|at| now.since(at) >= every)
     }
 
-    fn to_bytes(&self) -> Vec<u8> {
-        let saved = Saved { last: self.track.last, heard: self.track.heard, state: self.track.state.clone(), words: self.words.clone() };
+    fn to_bytes(&self, spots: &Spots, youngest: u32) -> Vec<u8> {
+        let saved = Saved {
+            last: self.track.last,
+            heard: self.track.heard,
+            known: self.track.state.seen >= youngest.max(1),
+            stays: self.track.state.stays.iter().map(|stay| SavedStay::of(stay, spots)).collect(),
+            words: self.words.0.iter().map(|word| SavedWord::of(word, spots)).collect(),
+        };
         serde_json::to_vec(&saved).unwrap_or_default()
     }
 }
 
-fn saved(who: &InstallationId, value: Option<Vec<u8>>) -> SavedState {
-    SavedState { machine: MACHINE, key: who.as_str().as_bytes().to_vec(), value }
+impl<'a> SavedStay<'a> {
+    fn of(stay: &Stay, spots: &'a Spots) -> Self {
+        let (store, zone) = spots.name(stay.spot);
+        let Stay { signal, first, last, alive, marks, initial, leaving, p, accuracy_m, .. } = *stay;
+        Self { store: Cow::Borrowed(store), zone: Cow::Borrowed(zone), signal, first, last, alive, marks, initial, leaving, p, accuracy_m }
+    }
+
+    fn restored(self, spots: &mut Spots) -> Stay {
+        let Self { signal, first, last, alive, marks, initial, leaving, p, accuracy_m, .. } = self;
+        Stay { spot: spots.number(&self.store, &self.zone), signal, first, last, alive, marks, initial, leaving, p, accuracy_m }
+    }
+}
+
+impl<'a> SavedWord<'a> {
+    fn of(word: &Word, spots: &'a Spots) -> Self {
+        let (store, zone) = spots.name(word.spot);
+        Self {
+            store: Cow::Borrowed(store),
+            zone: Cow::Borrowed(zone),
+            stay: word.stay.as_ref().map(|s| SavedStay::of(s, spots)),
+            left: word.left,
+        }
+    }
+
+    fn restored(self, spots: &mut Spots) -> Word {
+        Word { spot: spots.number(&self.store, &self.zone), stay: self.stay.map(|s| s.restored(spots)), left: self.left }
+    }
+}
+
+fn saved(key: &[u8], value: Option<Vec<u8>>) -> SavedState {
+    SavedState { machine: MACHINE, key: key.to_vec(), value }
 }

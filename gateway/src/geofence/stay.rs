@@ -1,25 +1,26 @@
 //! One subject's stay in one zone, as far as evidence goes.
 
-use passage_protocol::{InstallationId, Millis, Phase, Signal, StoreId, Strength, Subject, Zone};
+use passage_protocol::{InstallationId, Millis, Phase, Signal, Strength, Subject};
 use serde::{Deserialize, Serialize};
 
+use super::spots::{Spot, Spots};
 use crate::Change;
 
-/// A stay that has begun and not ended. It knows times and a probability, never a place.
-#[derive(Clone, Serialize, Deserialize)]
+/// A stay that has begun and not ended. It knows times and a probability, never a position.
+#[derive(Clone, Copy)]
 pub(super) struct Stay {
-    pub(super) store: StoreId,
-    pub(super) zone: Zone,
+    pub(super) spot: Spot,
     pub(super) signal: Signal,
+    /// Already inside when first seen.
+    pub(super) initial: bool,
+    /// How many dwell marks were reported.
+    pub(super) marks: u16,
     /// First evidence inside.
     pub(super) first: Millis,
     /// Last evidence inside.
     pub(super) last: Millis,
     /// Last evidence that did not speak against it; silence is counted from here.
     pub(super) alive: Millis,
-    /// How many dwell marks were reported.
-    pub(super) marks: usize,
-    pub(super) initial: bool,
     /// Evidence outside that has not been enough yet.
     pub(super) leaving: Option<Leaving>,
     /// Probability inside, by the last evidence inside.
@@ -35,10 +36,17 @@ pub(super) struct Leaving {
     pub(super) fixes: u32,
 }
 
+/// To whom changes are told, and by which names.
+pub(super) struct Teller<'a> {
+    pub(super) who: &'a InstallationId,
+    pub(super) spots: &'a Spots,
+    pub(super) out: &'a mut Vec<Change>,
+}
+
 impl Stay {
     /// A stay that begins with this evidence.
-    pub(super) fn begin(store: StoreId, zone: Zone, signal: Signal, at: Millis) -> Self {
-        Self { store, zone, signal, first: at, last: at, alive: at, marks: 0, initial: false, leaving: None, p: 1.0, accuracy_m: 0.0 }
+    pub(super) fn begin(spot: Spot, signal: Signal, at: Millis) -> Self {
+        Self { spot, signal, initial: false, marks: 0, first: at, last: at, alive: at, leaving: None, p: 1.0, accuracy_m: 0.0 }
     }
 
     /// Takes evidence inside at `at`; true if the dwell has passed a mark that was not reported yet.
@@ -51,35 +59,40 @@ impl Stay {
 
     /// True if the dwell, last minus first evidence, has passed a mark that was not reported yet; counts it as reported.
     pub(super) fn passes_mark(&mut self, marks: &[i64]) -> bool {
-        let passed = marks.iter().filter(|m| **m <= self.last.since(self.first)).count();
+        let dwell = self.last.since(self.first);
+        let passed = marks.partition_point(|mark| *mark <= dwell);
+        let passed = u16::try_from(passed).unwrap_or(u16::MAX);
         let more = passed > self.marks;
         self.marks = self.marks.max(passed);
         more
     }
+}
 
-    /// What is reported of this stay.
-    pub(super) fn change(&self, who: &InstallationId, phase: Phase, at: Millis, late: bool) -> Change {
-        let strength = match self.signal {
+impl Teller<'_> {
+    /// Tells a change of a stay.
+    pub(super) fn tell(&mut self, stay: &Stay, phase: Phase, at: Millis, late: bool) {
+        let (store, zone) = self.spots.name(stay.spot);
+        let strength = match stay.signal {
             Signal::App => Strength::App,
-            _ => Strength::Position { p: self.p, accuracy_m: self.accuracy_m },
+            _ => Strength::Position { p: stay.p, accuracy_m: stay.accuracy_m },
         };
-        Change {
-            store: self.store.clone(),
-            zone: self.zone.clone(),
-            subject: Subject::Installation(who.clone()),
-            signal: self.signal,
+        self.out.push(Change {
+            store: store.clone(),
+            zone: zone.clone(),
+            subject: Subject::Installation(self.who.clone()),
+            signal: stay.signal,
             phase,
             at,
-            first: self.first,
-            last: self.last,
+            first: stay.first,
+            last: stay.last,
             strength,
-            initial: self.initial,
+            initial: stay.initial,
             late,
-        }
+        });
     }
 
-    /// The end of this stay: its last evidence inside, never a time-out.
-    pub(super) fn exit(&self, who: &InstallationId, late: bool) -> Change {
-        self.change(who, Phase::Exit, self.last, late)
+    /// Tells the end of a stay: its last evidence inside, never a time-out.
+    pub(super) fn exit(&mut self, stay: &Stay, late: bool) {
+        self.tell(stay, Phase::Exit, stay.last, late);
     }
 }

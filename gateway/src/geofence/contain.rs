@@ -1,0 +1,38 @@
+//! Plain containment: which outlines hold a place, without accuracy, state or people.
+
+use passage_config::Shape;
+
+use super::area::{Area, Grid};
+
+/// Outlines with an index over them. A circle holds what is within its radius along the Earth (haversine, 6,371,008.8 m); a polygon is planar
+/// in degrees; borders are inside.
+pub struct Containment {
+    areas: Vec<Area>,
+    grid: Grid,
+}
+
+impl std::fmt::Debug for Containment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Containment({} outlines)", self.areas.len())
+    }
+}
+
+impl Containment {
+    /// Prepares outlines; answers are their positions in this order.
+    pub fn new<'a>(shapes: impl IntoIterator<Item = &'a Shape>) -> Self {
+        let areas: Vec<Area> = shapes.into_iter().map(Area::new).collect();
+        Self { grid: Grid::new(areas.iter().map(|a| a.bounds)), areas }
+    }
+
+    /// Positions of all outlines that hold the place, ascending but for the largest, which come last. Degrees; what is no place is nowhere.
+    #[inline]
+    pub fn holders(&self, lat: f64, lon: f64) -> impl Iterator<Item = usize> {
+        self.grid.near(lat, lon).filter(move |i| self.areas[*i].holds(lat, lon))
+    }
+
+    /// Without the index.
+    #[cfg(test)]
+    pub(super) fn areas_hold(&self, i: usize, lat: f64, lon: f64) -> bool {
+        self.areas[i].holds(lat, lon)
+    }
+}

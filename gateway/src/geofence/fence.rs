@@ -1,0 +1,66 @@
+//! A geofence made ready for decisions.
+
+use passage_config::{Geofence, GeofenceRules, Shape};
+use passage_protocol::FenceId;
+use sha2::{Digest, Sha256};
+
+use super::{area::Area, chance::Chance, spots::Spot};
+
+/// A prepared geofence.
+pub(super) struct Fence {
+    pub(super) id: FenceId,
+    pub(super) spot: Spot,
+    pub(super) area: Area,
+    /// Tells whether it was drawn anew.
+    pub(super) print: String,
+    /// The drawing in which it first stood as it is now.
+    pub(super) born: u32,
+    /// A fix that is coarser than this says nothing about it, metres.
+    coarsest_m: f64,
+}
+
+impl Fence {
+    pub(super) fn new(fence: &Geofence, spot: Spot, rules: &GeofenceRules) -> Self {
+        let area = Area::new(&fence.shape);
+        let radius_m = (area.area_m2 / std::f64::consts::PI).sqrt();
+        let coarsest_m = rules.coarsest_radii * radius_m;
+        Self { id: fence.id.clone(), spot, area, print: print(&fence.shape), born: 0, coarsest_m }
+    }
+
+    /// How likely a phone at this place is inside; `None` when the fix is too coarse to say anything about this fence.
+    pub(super) fn chance(&self, lat: f64, lon: f64, accuracy_m: f64) -> Option<Chance> {
+        (accuracy_m <= self.coarsest_m).then(|| Chance::of(self.area.inside_m(lat, lon), accuracy_m, self.area.area_m2))
+    }
+
+    /// The probability with which a phone comes in, if it is at least `enter_p`. Looks at the cheapest reasons against it first.
+    pub(super) fn enters(&self, lat: f64, lon: f64, accuracy_m: f64, enter_p: f64) -> Option<f64> {
+        if accuracy_m > self.coarsest_m || Chance::most_to_enter(accuracy_m, self.area.area_m2) < enter_p {
+            return None;
+        }
+        // On the border the odds are even, so a higher threshold is met only inside.
+        if enter_p > 0.5 && !self.area.holds(lat, lon) {
+            return None;
+        }
+        let chance = Chance::of(self.area.inside_m(lat, lon), accuracy_m, self.area.area_m2);
+        Some(chance.enter).filter(|p| *p >= enter_p)
+    }
+}
+
+/// The same for the same outline, in any process.
+fn print(shape: &Shape) -> String {
+    let mut hash = Sha256::new();
+    let mut number = |n: f64| hash.update(n.to_le_bytes());
+    match shape {
+        Shape::Circle { centre, radius_m } => [centre.x(), centre.y(), *radius_m].into_iter().for_each(number),
+        Shape::Area(area) => {
+            for ring in area.iter().flat_map(|p| std::iter::once(p.exterior()).chain(p.interiors())) {
+                ring.coords().flat_map(|c| [c.x, c.y]).for_each(&mut number);
+            }
+        }
+        Shape::Corridor { lines, buffer_m } => {
+            number(*buffer_m);
+            lines.iter().flat_map(|l| l.coords()).flat_map(|c| [c.x, c.y]).for_each(number);
+        }
+    }
+    hex::encode(&hash.finalize()[..8])
+}

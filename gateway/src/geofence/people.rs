@@ -1,0 +1,174 @@
+//! All installations in one block of memory, found by name, and woken when time alone ends a stay.
+//!
+//! A fix of one of 100,000 phones meets cold memory, so what is looked at stands close together: a table of small numbers, and a record that
+//! holds its own name.
+
+use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
+    hash::{BuildHasher, RandomState},
+};
+
+use hashbrown::HashTable;
+use passage_protocol::{InstallationId, Millis};
+
+use super::{app::Words, track::Track, world::World};
+
+/// All that is known of one installation. No Debug: it holds places.
+pub(super) struct Person {
+    name: Name,
+    pub(super) track: Track,
+    pub(super) words: Words,
+    /// Its one valid entry in the queue of those who are woken; never later than it is due.
+    woken: Option<Millis>,
+    pub(super) save: Save,
+}
+
+/// What is to be saved of somebody.
+#[derive(Default)]
+pub(super) struct Save {
+    /// Is in the list of those whose state has changed.
+    pub(super) listed: bool,
+    /// Entered, left or passed a mark since it was last saved.
+    pub(super) moved: bool,
+    pub(super) at: Option<Millis>,
+}
+
+/// An installation's id without a heap of its own; ids have at most 40 characters.
+struct Name {
+    length: u8,
+    text: [u8; 40],
+}
+
+/// Everybody.
+#[derive(Default)]
+pub(super) struct People {
+    table: HashTable<u32>,
+    hasher: RandomState,
+    slots: Vec<Option<Person>>,
+    free: Vec<u32>,
+    /// When to look at whom. An entry that is not its person's `woken` is void.
+    queue: BinaryHeap<Reverse<(Millis, u32)>>,
+}
+
+impl People {
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(super) fn get(&mut self, slot: u32) -> Option<&mut Person> {
+        self.slots.get_mut(slot as usize)?.as_mut()
+    }
+
+    pub(super) fn find(&self, who: &InstallationId) -> Option<u32> {
+        let name = who.as_str().as_bytes();
+        self.table.find(self.hasher.hash_one(name), |slot| self.is(*slot, name)).copied()
+    }
+
+    /// Makes room for somebody who is not known yet.
+    pub(super) fn add(&mut self, who: &InstallationId) -> Option<u32> {
+        let person = Person { name: Name::of(who)?, track: Track::default(), words: Words::default(), woken: None, save: Save::default() };
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                self.slots.push(None);
+                u32::try_from(self.slots.len() - 1).ok()?
+            }
+        };
+        self.slots[slot as usize] = Some(person);
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let hash = |slot: &u32| slots[*slot as usize].as_ref().map_or(0, |p| hasher.hash_one(p.name.bytes()));
+        self.table.insert_unique(hasher.hash_one(who.as_str().as_bytes()), slot, hash);
+        Some(slot)
+    }
+
+    /// Forgets somebody, and tells who it was.
+    pub(super) fn remove(&mut self, slot: u32) -> Option<InstallationId> {
+        let who = self.get(slot)?.name.id()?;
+        let name = who.as_str().as_bytes();
+        let hash = self.hasher.hash_one(name);
+        let slots = &self.slots;
+        let is = |other: &u32| slots[*other as usize].as_ref().is_some_and(|p| p.name.bytes() == name);
+        if let Ok(entry) = self.table.find_entry(hash, is) {
+            entry.remove();
+        }
+        self.slots[slot as usize] = None;
+        self.free.push(slot);
+        Some(who)
+    }
+
+    /// Everybody who is known.
+    pub(super) fn all(&mut self) -> impl Iterator<Item = (u32, &mut Person)> {
+        (0..).zip(&mut self.slots).filter_map(|(slot, person)| Some((slot, person.as_mut()?)))
+    }
+
+    /// Notes when somebody must be looked at again. An earlier note stands; it is looked at then, and put off.
+    pub(super) fn schedule(&mut self, slot: u32, world: &World) {
+        let Some(person) = self.slots[slot as usize].as_mut() else { return };
+        let Some(due) = person.due(world) else { return };
+        if person.woken.is_none_or(|woken| due < woken) {
+            person.woken = Some(due);
+            self.queue.push(Reverse((due, slot)));
+        }
+    }
+
+    /// Who is due by `now`, one after the other.
+    pub(super) fn next_woken(&mut self, world: &World, now: Millis) -> Option<u32> {
+        while let Some(Reverse((at, slot))) = self.queue.peek().copied().filter(|Reverse((at, _))| *at <= now) {
+            self.queue.pop();
+            let Some(person) = self.get(slot).filter(|p| p.woken == Some(at)) else { continue };
+            person.woken = None;
+            match person.due(world) {
+                Some(due) if due <= now => return Some(slot),
+                _ => self.schedule(slot, world),
+            }
+        }
+        None
+    }
+
+    /// Notes for everybody anew, under other rules.
+    pub(super) fn reschedule(&mut self, world: &World) {
+        self.queue.clear();
+        let slots: Vec<u32> = self.all().map(|(slot, _)| slot).collect();
+        self.all().for_each(|(_, person)| person.woken = None);
+        slots.into_iter().for_each(|slot| self.schedule(slot, world));
+    }
+
+    fn is(&self, slot: u32, name: &[u8]) -> bool {
+        self.slots[slot as usize].as_ref().is_some_and(|p| p.name.bytes() == name)
+    }
+}
+
+impl Person {
+    /// When time alone will end a stay.
+    pub(super) fn due(&self, world: &World) -> Option<Millis> {
+        self.track.due(world).into_iter().chain(self.words.due(world)).min()
+    }
+
+    /// Last evidence of anything.
+    pub(super) fn last(&self) -> Option<Millis> {
+        self.track.last.max(self.words.last())
+    }
+
+    /// Whose this is.
+    pub(super) fn id(&self) -> Option<InstallationId> {
+        self.name.id()
+    }
+}
+
+impl Name {
+    fn of(who: &InstallationId) -> Option<Self> {
+        let bytes = who.as_str().as_bytes();
+        let mut text = [0; 40];
+        text.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(Self { length: u8::try_from(bytes.len()).ok()?, text })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.text[..usize::from(self.length)]
+    }
+
+    fn id(&self) -> Option<InstallationId> {
+        std::str::from_utf8(self.bytes()).ok()?.parse().ok()
+    }
+}

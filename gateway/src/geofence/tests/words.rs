@@ -1,0 +1,42 @@
+//! The app's own word.
+
+use super::*;
+
+#[test]
+fn the_apps_own_word_is_an_event_in_the_shop() {
+    let mut walk = Walk::new();
+    walk.word(0, Phase::Enter, 0);
+    walk.word(130, Phase::Enter, 130);
+    walk.word(400, Phase::Exit, 400);
+    assert_eq!(walk.told(), ["enter 0", "dwell 130", "exit 400"]);
+    assert!(walk.out.iter().all(|c| c.signal == Signal::App && c.zone == Zone::In && c.strength == Strength::App));
+    assert_eq!(walk.out[2].store, "lyon".parse::<StoreId>().unwrap());
+}
+
+#[test]
+fn an_app_that_falls_silent_has_left_at_its_last_word() {
+    let mut walk = Walk::new();
+    walk.word(0, Phase::Enter, 0);
+    walk.word(60, Phase::Enter, 60);
+    walk.advance(60 + 3600);
+    walk.word(9000, Phase::Enter, 9000);
+    assert_eq!(walk.told(), ["enter 0", "exit 60", "enter 9000"]);
+}
+
+#[test]
+fn words_that_come_late_and_together_still_make_one_stay() {
+    let mut walk = Walk::new();
+    walk.word(9000, Phase::Enter, 0);
+    walk.word(9001, Phase::Exit, 1500);
+    assert_eq!(walk.told(), ["enter 0 late", "exit 1500 late"]);
+}
+
+#[test]
+fn an_enter_that_its_own_exit_has_overtaken_begins_no_stay() {
+    let mut walk = Walk::new();
+    walk.word(600, Phase::Exit, 500);
+    walk.word(601, Phase::Enter, 100);
+    assert!(walk.told().is_empty());
+    walk.word(900, Phase::Enter, 510);
+    assert_eq!(walk.told(), ["enter 510 late"]);
+}

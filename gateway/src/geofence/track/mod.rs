@@ -1,0 +1,216 @@
+//! One installation: puts its fixes into order.
+
+mod rerun;
+
+use std::collections::VecDeque;
+
+use passage_protocol::Millis;
+
+use super::{
+    Outcome,
+    gate::{JumpGate, Place, Way},
+    stay::Teller,
+    world::{Observed, State, World, after},
+};
+use crate::position::Fix;
+
+/// Steps that are kept for re-running; more fixes than this within the reorder time are rare.
+const MOST_STEPS: usize = 48;
+/// A queue is over when nothing has arrived for so long.
+const QUEUE_GAP_MS: i64 = 30_000;
+/// How long "far from every store" is remembered.
+const AFAR_MS: i64 = 24 * 3_600_000;
+
+/// What happened to the belief, and the belief before it.
+#[derive(Clone)]
+struct Step {
+    before: State,
+    what: What,
+}
+
+#[derive(Clone, Copy)]
+enum What {
+    Fix(Observed),
+    /// Time alone ended a stay.
+    Time(Millis),
+}
+
+/// The belief about one installation with its recent past. No Debug: it holds places.
+#[derive(Default)]
+pub(super) struct Track {
+    pub(super) state: State,
+    /// The newest fix that was decided.
+    pub(super) last: Option<Millis>,
+    /// When the last fix arrived, however old it was.
+    pub(super) heard: Millis,
+    place: Option<Place>,
+    gate: JumpGate,
+    steps: VecDeque<Step>,
+    /// Nothing before this can be amended: the belief from then is all that is left.
+    floor: Option<Millis>,
+}
+
+impl Track {
+    /// The belief after a restart: without a past, so fixes older than it can amend nothing.
+    pub(super) fn restored(state: State, last: Option<Millis>, heard: Millis) -> Self {
+        Self { state, last, heard, floor: last, ..Self::default() }
+    }
+
+    /// Another gateway looked after this installation meanwhile: whoever is inside now was inside already. A stay that we opened goes on, so that it
+    /// is ended by us too.
+    fn begin_anew(&mut self) {
+        let stays = std::mem::take(&mut self.state.stays);
+        *self = Self { state: State { seen: 0, stays }, heard: self.heard, ..Self::default() };
+    }
+
+    /// Takes a fix, in whatever order it comes.
+    pub(super) fn fix(&mut self, world: &World, fix: &Fix, now: Millis, teller: &mut Teller<'_>) -> Outcome {
+        if fix.fresh {
+            self.begin_anew();
+        }
+        let accuracy_m = fix.accuracy_m.filter(|a| *a > 0.0).unwrap_or(world.rules.untold_accuracy_m);
+        if !(fix.lat.is_finite() && fix.lon.is_finite()) || accuracy_m > world.rules.max_accuracy_m {
+            return Outcome::Coarse;
+        }
+        let observed = Observed {
+            at: fix.at,
+            lat: fix.lat,
+            lon: fix.lon,
+            accuracy_m,
+            fast: false,
+            from_afar: fix.away.is_some_and(|away| away <= fix.at && fix.at.since(away) <= AFAR_MS),
+            late: now.since(fix.at) > world.times.fresh,
+        };
+        self.heard = self.heard.max(now);
+        if self.is_newer(fix.at) {
+            self.newest(world, observed, fix.speed_kmh, teller)
+        } else {
+            self.older(world, observed, fix.speed_kmh, teller)
+        }
+    }
+
+    /// Lets time pass; not while a queue of old fixes is still coming in, because its next fix may carry the stay on.
+    pub(super) fn advance(&mut self, world: &World, now: Millis, teller: &mut Teller<'_>) {
+        if self.due(world).is_some_and(|due| due <= now) {
+            let step = Step { before: self.state.clone(), what: What::Time(now) };
+            world.expire(&mut self.state, now, false, teller);
+            self.remember(world, step);
+        }
+    }
+
+    /// When time alone will end a stay.
+    pub(super) fn due(&self, world: &World) -> Option<Millis> {
+        let first = self.state.stays.iter().map(|stay| world.due(stay)).min();
+        first.map(|due| due.max(after(self.heard, QUEUE_GAP_MS)))
+    }
+
+    fn is_newer(&self, at: Millis) -> bool {
+        self.last.is_none_or(|last| at > last)
+    }
+
+    /// Decides at once.
+    fn newest(&mut self, world: &World, mut fix: Observed, speed_kmh: Option<f64>, teller: &mut Teller<'_>) -> Outcome {
+        let way = self.place.as_ref().map(|p| p.way_to(&fix));
+        fix.fast = Way::is_fast(way, speed_kmh, world);
+        if !self.gate.passes(way, &fix, &world.rules) {
+            return Outcome::Jump;
+        }
+        let step = Step { before: self.state.clone(), what: What::Fix(fix) };
+        world.observe(&mut self.state, &fix, teller);
+        self.last = Some(fix.at);
+        self.place = Some(Place::of(&fix));
+        self.remember(world, step);
+        Outcome::Decided
+    }
+
+    /// Puts an older fix into its place, if that is still known.
+    fn older(&mut self, world: &World, mut fix: Observed, speed_kmh: Option<f64>, teller: &mut Teller<'_>) -> Outcome {
+        let index = self.steps.iter().rposition(|s| s.at() <= fix.at && s.is_fix()).map_or(0, |i| i + 1);
+        let earlier = self.steps.range(..index).rev().filter(|s| s.at() < fix.at).find_map(Step::place);
+        let way = earlier.as_ref().map(|p| p.way_to(&fix));
+        fix.fast = Way::is_fast(way, speed_kmh, world);
+        if index > 0 && self.steps[index - 1].at() == fix.at {
+            return self.replace(world, index - 1, fix, teller);
+        }
+        if !self.can_amend(world, fix.at) {
+            return Outcome::Late;
+        }
+        if way.is_some_and(|w| w.is_jump(&world.rules)) {
+            return Outcome::Jump;
+        }
+        fix.late = true;
+        self.rerun(world, teller, true, |steps| {
+            steps.insert(index, Step { before: State::default(), what: What::Fix(fix) });
+            index
+        });
+        Outcome::Amended
+    }
+
+    /// Several places for one time: the one with the best accuracy counts.
+    fn replace(&mut self, world: &World, index: usize, fix: Observed, teller: &mut Teller<'_>) -> Outcome {
+        let What::Fix(known) = self.steps[index].what else { return Outcome::Duplicate };
+        let before = self.steps.range(..index).rev().find_map(Step::place);
+        if fix.accuracy_m >= known.accuracy_m || before.is_some_and(|b| b.way_to(&fix).is_jump(&world.rules)) {
+            return Outcome::Duplicate;
+        }
+        let newest = self.last == Some(fix.at);
+        if newest {
+            self.place = Some(Place::of(&fix));
+        }
+        self.rerun(world, teller, !newest || fix.late, |steps| {
+            steps[index].what = What::Fix(fix);
+            index
+        });
+        if newest { Outcome::Decided } else { Outcome::Amended }
+    }
+
+    /// An older fix fits in only where the belief before it is still known.
+    fn can_amend(&self, world: &World, at: Millis) -> bool {
+        let Some(oldest) = self.steps.iter().find(|s| s.is_fix()).map(Step::at) else { return false };
+        let in_time = self.last.is_some_and(|last| last.since(at) <= world.times.reorder);
+        let above_floor = self.floor.is_none_or(|floor| at > floor);
+        in_time && above_floor && (self.steps.len() < MOST_STEPS || at > oldest)
+    }
+
+    fn remember(&mut self, world: &World, step: Step) {
+        self.steps.push_back(step);
+        self.trim(world);
+    }
+
+    fn trim(&mut self, world: &World) {
+        let Some(last) = self.last else { return };
+        let kept_from = after(last, -world.times.reorder);
+        while self.steps.len() > MOST_STEPS || (self.steps.len() > 1 && self.steps.front().is_some_and(|s| s.at() < kept_from)) {
+            self.steps.pop_front();
+        }
+    }
+}
+
+impl Step {
+    fn at(&self) -> Millis {
+        match self.what {
+            What::Fix(fix) => fix.at,
+            What::Time(at) => at,
+        }
+    }
+
+    fn is_fix(&self) -> bool {
+        matches!(self.what, What::Fix(_))
+    }
+
+    fn place(&self) -> Option<Place> {
+        match &self.what {
+            What::Fix(fix) => Some(Place::of(fix)),
+            What::Time(_) => None,
+        }
+    }
+}
+
+impl What {
+    fn apply(&self, world: &World, state: &mut State, teller: &mut Teller<'_>) {
+        match self {
+            Self::Fix(fix) => world.observe(state, fix, teller),
+            Self::Time(now) => world.expire(state, *now, false, teller),
+        }
+    }
+}

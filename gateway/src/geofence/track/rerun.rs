@@ -1,0 +1,93 @@
+//! Changes the past and tells the difference. What was told is never taken back; both sides alternate, so only the tail can be missing.
+
+use std::collections::VecDeque;
+
+use passage_protocol::{Phase, Zone};
+
+use super::{Step, Track};
+use crate::{
+    Change,
+    geofence::{
+        stay::{Stay, Teller},
+        world::{State, World},
+    },
+};
+
+impl Track {
+    /// Applies `edit`, which answers where the past is another one from, and plays the steps from there on again.
+    pub(super) fn rerun(&mut self, world: &World, teller: &mut Teller<'_>, late: bool, edit: impl FnOnce(&mut VecDeque<Step>) -> usize) {
+        let steps_before = self.steps.clone();
+        let told_state = std::mem::take(&mut self.state);
+        let from = edit(&mut self.steps);
+        let start = steps_before.get(from).map_or_else(|| told_state.clone(), |s| s.before.clone());
+        let told = replay(world, teller, start.clone(), steps_before.range(from..));
+        let new = self.replay_and_store(world, teller, start, from);
+        difference(world, (&told_state, &told), (&mut self.state, new), late, teller);
+        self.trim(world);
+    }
+
+    fn replay_and_store(&mut self, world: &World, teller: &Teller<'_>, start: State, from: usize) -> Vec<Change> {
+        let (mut state, mut out) = (start, Vec::new());
+        let mut quiet = Teller { who: teller.who, spots: teller.spots, out: &mut out };
+        for step in self.steps.range_mut(from..) {
+            step.before = state.clone();
+            step.what.apply(world, &mut state, &mut quiet);
+        }
+        self.state = state;
+        out
+    }
+}
+
+fn replay<'s>(world: &World, teller: &Teller<'_>, mut state: State, steps: impl Iterator<Item = &'s Step>) -> Vec<Change> {
+    let mut out = Vec::new();
+    let mut quiet = Teller { who: teller.who, spots: teller.spots, out: &mut out };
+    for step in steps {
+        step.what.apply(world, &mut state, &mut quiet);
+    }
+    out
+}
+
+/// Tells what the new past adds to the told one, fence by fence, so that enter and exit go on alternating.
+fn difference(
+    world: &World,
+    (told_state, told): (&State, &[Change]),
+    (state, new): (&mut State, Vec<Change>),
+    late: bool,
+    teller: &mut Teller<'_>,
+) {
+    let mut zones: Vec<Zone> = told.iter().chain(&new).map(|c| c.zone.clone()).collect();
+    zones.extend(told_state.stays.iter().chain(&state.stays).map(|stay| teller.spots.name(stay.spot).1.clone()));
+    zones.sort_unstable();
+    zones.dedup();
+    for zone in zones {
+        let is_here = |stay: &Stay| teller.spots.name(stay.spot).1 == zone;
+        let old_stay = told_state.stays.iter().find(|s| is_here(s));
+        let new_stay = state.stays.iter_mut().find(|s| is_here(s));
+        let is_move = |c: &&Change| c.phase != Phase::Dwell && c.zone == zone;
+        let old_moves = told.iter().filter(is_move).count();
+        let added: Vec<&Change> = new.iter().filter(is_move).skip(old_moves).collect();
+        if added.is_empty() {
+            settle(world, old_stay, new_stay, late, teller);
+        } else {
+            teller.out.extend(added.into_iter().map(|c| Change { late: c.late || late, ..c.clone() }));
+        }
+    }
+}
+
+/// The told and the new past end differently, or with more dwell than was told.
+fn settle(world: &World, told: Option<&Stay>, new: Option<&mut Stay>, late: bool, teller: &mut Teller<'_>) {
+    match (told, new) {
+        (None, Some(stay)) => teller.tell(stay, Phase::Enter, stay.last, late),
+        (Some(stay), None) => teller.exit(stay, late),
+        (Some(told), Some(stay)) => {
+            // What was told of this stay stays true of it.
+            stay.initial = told.initial;
+            stay.first = stay.first.min(told.first);
+            stay.marks = told.marks;
+            if stay.passes_mark(&world.marks) {
+                teller.tell(stay, Phase::Dwell, stay.last, late);
+            }
+        }
+        (None, None) => {}
+    }
+}
