@@ -4,6 +4,7 @@ mod check;
 mod decode;
 mod doctor;
 mod example;
+mod fence;
 pub mod log;
 mod record;
 mod replay;
@@ -91,6 +92,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Asks geofences of a file: which hold which points, or what the fixes of a file decide. Nothing is stored or sent.
+    Fence(fence::Fence),
     /// Prints a commented example of gateway.toml.
     Config {
         /// The example of a position gateway: no radio, takes positions and app events.
@@ -119,6 +122,7 @@ impl Cli {
             Command::Record { out, config, seconds } => record::record(&out, &config, seconds).await,
             Command::Scan { config, seconds, json } => scan::scan(&config, seconds, json).await,
             Command::Doctor { config, json } => return doctor::doctor(&config, json).await,
+            Command::Fence(asked) => fence::fence(&asked),
             Command::Config { position } => example::print(position),
         };
         match result {

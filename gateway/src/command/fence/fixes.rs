@@ -1,0 +1,198 @@
+//! Plays fixes through the very machine that runs in a gateway, and tells what it decides.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::Write,
+    time::Duration,
+};
+
+use passage_config::{FenceKind, Geofence, GeofenceRules, PlainFences, Site};
+use passage_protocol::{FenceId, InstallationId, Millis, Strength, Subject, Zone};
+use serde_json::{Value, json};
+
+use super::line::{Report, Skipped};
+use crate::{
+    Change,
+    geofence::{Geofences, Likely, Outcome},
+    position::Fix,
+};
+
+/// A fix this far ahead of its arrival has a wrong clock: refused. A little ahead counts as arrived now.
+const AHEAD_MS: i64 = 120_000;
+const FAR_AHEAD_MS: i64 = 86_400_000;
+
+/// The machine with the names of a file.
+pub(super) struct Player {
+    pub(super) machine: Geofences,
+    rules: GeofenceRules,
+    /// As the file calls them.
+    pub(super) fences: HashMap<FenceId, String>,
+    installations: BTreeMap<String, InstallationId>,
+    names: HashMap<InstallationId, String>,
+    now: Millis,
+    lines: u64,
+    told: u64,
+    skipped: (u64, u64),
+}
+
+impl Player {
+    pub(super) fn new(fences: &PlainFences, rules: GeofenceRules) -> anyhow::Result<Self> {
+        let (site, names) = site(fences)?;
+        Ok(Self {
+            machine: Geofences::new(&site, rules, site.dwell_marks()),
+            rules,
+            fences: names,
+            installations: BTreeMap::new(),
+            names: HashMap::new(),
+            now: Millis(0),
+            lines: 0,
+            told: 0,
+            skipped: (0, 0),
+        })
+    }
+
+    /// Plays one line. What cannot be read is counted, and the next line is read.
+    pub(super) fn line(&mut self, line: &[u8], explain: bool, out: &mut impl Write) -> anyhow::Result<()> {
+        self.lines += 1;
+        let report = match Report::read(line) {
+            Ok(report) => report,
+            Err(skipped) => {
+                match skipped {
+                    Skipped::Poison => self.skipped.0 += 1,
+                    Skipped::Ignored => self.skipped.1 += 1,
+                }
+                return Ok(());
+            }
+        };
+        self.now = self.now.max(report.arrived.unwrap_or(report.at));
+        let ahead = report.at.since(self.now);
+        if ahead > FAR_AHEAD_MS {
+            self.skipped.0 += 1;
+            return Ok(());
+        }
+        let at = if ahead > AHEAD_MS { self.now } else { report.at };
+        let fix = report.fix(self.installation(&report.who)?, at);
+        let mut changes = Vec::new();
+        self.machine.advance(self.now, &mut changes);
+        let outcome = self.machine.fix(&fix, self.now, &mut changes);
+        if explain {
+            let likely = self.machine.explain(&fix);
+            writeln!(out, "{}", self.explained(&fix, outcome, &likely))?;
+        }
+        self.tell(&changes, out)
+    }
+
+    /// Lets time pass until every open stay has ended by silence.
+    pub(super) fn finish(&mut self, out: &mut impl Write) -> anyhow::Result<()> {
+        let mut changes = Vec::new();
+        self.machine.advance(self.now + self.rules.silence * 2 + Duration::from_secs(60), &mut changes);
+        self.tell(&changes, out)
+    }
+
+    /// What was read and what was not, in one line.
+    pub(super) fn summary(&self) -> String {
+        let counts = self.machine.counts();
+        format!(
+            "{} lines, {} decisions; decided nothing at their time: {} coarse, {} double, {} too late, {} put into the past, {} jumps; {} no fix, {} unreadable",
+            self.lines,
+            self.told,
+            counts.coarse,
+            counts.duplicates,
+            counts.late,
+            counts.amended,
+            counts.jumps,
+            self.skipped.1,
+            self.skipped.0,
+        )
+    }
+
+    fn installation(&mut self, who: &str) -> anyhow::Result<InstallationId> {
+        if let Some(known) = self.installations.get(who) {
+            return Ok(known.clone());
+        }
+        let id: InstallationId = format!("installation-{}", self.installations.len()).parse()?;
+        self.installations.insert(who.to_owned(), id.clone());
+        self.names.insert(id.clone(), who.to_owned());
+        Ok(id)
+    }
+
+    fn tell(&mut self, changes: &[Change], out: &mut impl Write) -> anyhow::Result<()> {
+        for change in changes {
+            self.told += 1;
+            writeln!(out, "{}", self.decision(change))?;
+        }
+        Ok(())
+    }
+
+    fn decision(&self, change: &Change) -> Value {
+        let fence = match &change.zone {
+            Zone::Fence(id) => self.fences.get(id).map_or("", String::as_str),
+            _ => "",
+        };
+        let who = match &change.subject {
+            Subject::Installation(id) => self.names.get(id).map_or("", String::as_str),
+            _ => "",
+        };
+        let (p, accuracy_m) = match change.strength {
+            Strength::Position { p, accuracy_m } => (rounded(f64::from(p)), rounded(f64::from(accuracy_m))),
+            _ => (1.0, 0.0),
+        };
+        json!({
+            "phase": change.phase, "fence": fence, "installation": who, "at": seconds(change.at),
+            "first": seconds(change.first), "last": seconds(change.last), "dwell_s": seconds(Millis(change.last.since(change.first))),
+            "p": p, "accuracy_m": accuracy_m, "initial": change.initial, "late": change.late,
+        })
+    }
+
+    fn explained(&self, fix: &Fix, outcome: Outcome, likely: &[Likely]) -> Value {
+        let fences: Vec<Value> = likely
+            .iter()
+            .map(|l| {
+                json!({
+                    "fence": self.fences.get(&l.fence), "inside_m": rounded(l.inside_m), "p_enter": rounded(l.p_enter),
+                    "p_stay": rounded(l.p_stay), "too_coarse": l.coarse, "inside": l.inside, "leaving": l.leaving,
+                })
+            })
+            .collect();
+        json!({
+            "fix": self.lines, "installation": self.names.get(&fix.installation), "at": seconds(fix.at), "arrived": seconds(self.now),
+            "accuracy_m": fix.accuracy_m, "outcome": word(outcome), "fences": fences,
+        })
+    }
+}
+
+fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Decided => "decided",
+        Outcome::Amended => "amended",
+        Outcome::Coarse => "too coarse",
+        Outcome::Duplicate => "double",
+        Outcome::Late => "too late",
+        Outcome::Jump => "held: a jump",
+        Outcome::NoRoom => "no room",
+    }
+}
+
+/// A site that holds nothing but the fences, and their names in the file.
+pub(super) fn site(fences: &PlainFences) -> anyhow::Result<(Site, HashMap<FenceId, String>)> {
+    let mut site = Site::default();
+    let mut names = HashMap::new();
+    for (i, fence) in fences.fences.iter().enumerate() {
+        // Ids in a file may be anything; in the machine they have the form of a topic.
+        let id: FenceId = format!("fence-{i:08}").parse()?;
+        names.insert(id.clone(), fence.id.clone());
+        let geofence = Geofence { id: id.clone(), store: "any-store".parse()?, kind: FenceKind::Store, shape: fence.shape.clone() };
+        site.geofences.insert(id, geofence);
+    }
+    Ok((site, names))
+}
+
+fn rounded(n: f64) -> f64 {
+    (n * 1e4).round() / 1e4
+}
+
+/// Seconds, with a fraction only where there is one.
+fn seconds(at: Millis) -> Value {
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of a few thousand years")]
+    if at.0 % 1000 == 0 { json!(at.0 / 1000) } else { json!(at.0 as f64 / 1000.0) }
+}

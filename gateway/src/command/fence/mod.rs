@@ -1,0 +1,78 @@
+//! `passage-gateway fence`: what the geofences of one file say of places, without a site, a gateway or a phone.
+
+mod fixes;
+#[cfg(test)]
+mod golden;
+mod line;
+mod points;
+
+use std::{
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use passage_config::{GeofenceRules, PlainFences, load_fences};
+
+/// What is asked.
+#[derive(Debug, clap::Args)]
+pub(super) struct Fence {
+    /// A GeoJSON file: polygons, points with `radius_m`, lines with `buffer_m`. Ids are `properties.id`, else the feature's `id`, else its
+    /// position in the file.
+    #[arg(long, value_name = "FILE")]
+    geofences: PathBuf,
+    #[command(flatten)]
+    asked: Asked,
+    /// With --fixes: one line for each fix too, with the probability for each geofence near it. It holds distances of a person.
+    #[arg(long, requires = "fixes")]
+    explain: bool,
+    /// With --fixes: the gateway's file whose rules in [geofence] count; else the defaults.
+    #[arg(long, value_name = "FILE", requires = "fixes")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Asked {
+    /// Places as `longitude,latitude`, one a line. Prints `point-index fence-id` for each geofence that holds one, sorted by both.
+    #[arg(long, value_name = "FILE")]
+    points: Option<PathBuf>,
+    /// OwnTracks locations as JSON, one a line, in the order in which they arrived. Prints the decisions as JSON lines. A line belongs to the
+    /// installation that its key `installation`, else `topic`, else `tid` names, and arrived at `received_at`, else `created_at`, else `tst`.
+    #[arg(long, value_name = "FILE")]
+    fixes: Option<PathBuf>,
+}
+
+/// Answers on standard output; what is odd in the files goes to standard error.
+pub(super) fn fence(asked: &Fence) -> anyhow::Result<()> {
+    let fences = load_fences(&asked.geofences)?;
+    for note in &fences.notes.0 {
+        eprintln!("{}", note.to_string().replacen("error[", "note[", 1));
+    }
+    let out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+    match (&asked.asked.points, &asked.asked.fixes) {
+        (Some(points), _) => points::pairs(&fences, &read(points)?, out),
+        (None, Some(file)) => {
+            let rules = asked.config.as_ref().map_or_else(|| Ok(GeofenceRules::default()), |c| super::load(c).map(|c| c.geofence))?;
+            play(&fences, rules, &read(file)?, asked.explain, out)
+        }
+        (None, None) => Ok(()),
+    }
+}
+
+fn play(fences: &PlainFences, rules: GeofenceRules, text: &[u8], explain: bool, mut out: impl Write) -> anyhow::Result<()> {
+    let mut player = fixes::Player::new(fences, rules)?;
+    for line in text.split(|b| *b == b'\n').map(<[u8]>::trim_ascii) {
+        if !line.is_empty() {
+            player.line(line, explain, &mut out)?;
+        }
+    }
+    player.finish(&mut out)?;
+    out.flush()?;
+    eprintln!("{}", player.summary());
+    Ok(())
+}
+
+fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(file).with_context(|| format!("{}: this file cannot be read; check its name and its permissions", file.display()))
+}
