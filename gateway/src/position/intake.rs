@@ -38,7 +38,12 @@ pub struct Admitted {
 impl Intake {
     /// For a site. Of the rules, `far_m` and `max_accuracy_m` are used here.
     pub fn new(site: Arc<Site>, rules: &GeofenceRules, beacons: Arc<dyn ShopBeacons>) -> Self {
-        Self { places: Places::new(site, rules.far_m, rules.around_hours), memory: Memory::default(), beacons, max_accuracy_m: rules.max_accuracy_m }
+        Self {
+            places: Places::new(site, rules.far_m, rules.around_hours),
+            memory: Memory::default(),
+            beacons,
+            max_accuracy_m: rules.max_accuracy_m,
+        }
     }
 
     /// Reads one OwnTracks payload of `who` that arrived at `now`.
