@@ -107,5 +107,5 @@ fn middle(shape: &Shape) -> Point<f64> {
         Shape::Area(area) => meridian::joined(area).centroid(),
         Shape::Corridor { lines, .. } => meridian::joined(lines).centroid(),
     };
-    middle.unwrap_or_else(|| Point(coord! { x: 0.0, y: 0.0 }))
+    middle.unwrap_or(Point(coord! { x: 0.0, y: 0.0 }))
 }

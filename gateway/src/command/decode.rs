@@ -88,7 +88,7 @@ fn bytes(hex: &[u8]) -> Result<Vec<u8>, String> {
 #[derive(Serialize)]
 struct Line {
     #[serde(flatten)]
-    beacon: Beacon,
+    beacon: Kind,
     /// The site knows it.
     ours: bool,
 }
@@ -96,7 +96,7 @@ struct Line {
 /// The keys of each kind. Bytes are hex digits, powers dBm.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
-enum Beacon {
+enum Kind {
     Rid {
         carrier: &'static str,
         rid: String,
@@ -156,22 +156,22 @@ fn line(advert: &[u8], decoder: &Decoder) -> Option<Line> {
 }
 
 /// A beacon of ours: a rotating id under whatever carrier, else what the frame says.
-fn known(frame: &Frame<'_>, (subject, power_1m): &(Subject, i8)) -> Option<Beacon> {
+fn known(frame: &Frame<'_>, (subject, power_1m): &(Subject, i8)) -> Option<Kind> {
     let Subject::Rid { rid, hint } = subject else { return beacon(frame) };
     let carrier = match frame {
         Frame::ServiceData { .. } => "service-data",
         Frame::ServiceUuid(_) => "service-uuid",
         _ => "ibeacon",
     };
-    Some(Beacon::Rid { carrier, rid: hex::encode(rid.0), hint: *hint, power_1m: *power_1m })
+    Some(Kind::Rid { carrier, rid: hex::encode(rid.0), hint: *hint, power_1m: *power_1m })
 }
 
 /// `None` for frames that name no beacon: services, and battery levels.
-fn beacon(frame: &Frame<'_>) -> Option<Beacon> {
+fn beacon(frame: &Frame<'_>) -> Option<Kind> {
     match *frame {
-        Frame::IBeacon(beacon) => Some(Beacon::IBeacon(numbers(&beacon))),
+        Frame::IBeacon(beacon) => Some(Kind::IBeacon(numbers(&beacon))),
         Frame::AltBeacon { company, beacon, reserved } => {
-            Some(Beacon::AltBeacon { company, id: hex::encode(beacon.id), numbers: numbers(&beacon), reserved })
+            Some(Kind::AltBeacon { company, id: hex::encode(beacon.id), numbers: numbers(&beacon), reserved })
         }
         Frame::Eddystone(frame) => Some(eddystone(frame)),
         Frame::Battery(_) | Frame::ServiceData { .. } | Frame::ServiceUuid(_) => None,
@@ -183,21 +183,21 @@ fn numbers(beacon: &Proximity<'_>) -> Numbers {
     Numbers { uuid, major: beacon.major(), minor: beacon.minor(), power_1m: beacon.power_1m }
 }
 
-fn eddystone(frame: Eddystone<'_>) -> Beacon {
+fn eddystone(frame: Eddystone<'_>) -> Kind {
     match frame {
         Eddystone::Uid { power_0m, namespace, instance } => {
-            Beacon::EddystoneUid { power_0m, namespace: hex::encode(namespace), instance: hex::encode(instance) }
+            Kind::EddystoneUid { power_0m, namespace: hex::encode(namespace), instance: hex::encode(instance) }
         }
-        Eddystone::Url { power_0m, url } => Beacon::EddystoneUrl { power_0m, url: url.to_string() },
-        Eddystone::Tlm(how) => Beacon::EddystoneTlm {
+        Eddystone::Url { power_0m, url } => Kind::EddystoneUrl { power_0m, url: url.to_string() },
+        Eddystone::Tlm(how) => Kind::EddystoneTlm {
             version: 0,
             battery_mv: how.battery_mv,
             temperature_c: how.temperature_c(),
             adv_count: how.adverts,
             uptime_ds: how.uptime_ds,
         },
-        Eddystone::EncryptedTlm { data, salt, mic } => Beacon::EddystoneEtlm { version: 1, encrypted: hex::encode(data), salt, mic },
-        Eddystone::Eid { power_0m, eid } => Beacon::EddystoneEid { power_0m, eid: hex::encode(eid) },
+        Eddystone::EncryptedTlm { data, salt, mic } => Kind::EddystoneEtlm { version: 1, encrypted: hex::encode(data), salt, mic },
+        Eddystone::Eid { power_0m, eid } => Kind::EddystoneEid { power_0m, eid: hex::encode(eid) },
     }
 }
 

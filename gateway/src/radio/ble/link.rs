@@ -83,6 +83,9 @@ impl Link {
 /// An order that is being carried out: it may bring a session along.
 type Work = Pin<Box<dyn Future<Output = (Option<Session>, Vec<CentralEvent>, Answer)> + Send>>;
 
+/// A question for the properties of a device that is on its way.
+type Question = Pin<Box<dyn Future<Output = ([u8; 6], Option<First>)> + Send>>;
+
 /// What lives on the thread.
 struct Line {
     adapter: Option<String>,
@@ -91,7 +94,7 @@ struct Line {
     session: Option<Session>,
     over: bool,
     merger: Merger,
-    questions: FuturesUnordered<Pin<Box<dyn Future<Output = ([u8; 6], Option<First>)> + Send>>>,
+    questions: FuturesUnordered<Question>,
     waiting: VecDeque<([u8; 6], PeripheralId)>,
     pressure: Pressure,
 }
