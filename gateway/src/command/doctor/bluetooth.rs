@@ -16,6 +16,7 @@ pub(super) struct Switch {
 
 /// What the bus says.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(not(feature = "ble"), allow(dead_code, reason = "a build without Bluetooth asks nobody"))]
 pub(super) enum Bus {
     /// The system bus cannot be reached.
     Unreachable(String),
