@@ -94,8 +94,10 @@ async fn an_iphone_is_seen_by_what_it_heard_in_the_shop_and_a_copy_at_home_is_no
     // A minute later the beacon of Paris reaches the phone in Lyon: somebody relays it.
     heard(&scene, &karim, paris.said(scene.now()), scene.now()).await;
 
-    // iOS tells the end of a region without major and minor. Behind it, everything that was ever taken has arrived.
-    let left = json!({ "_type": "transition", "t": "b", "event": "leave", "desc": format!("Shop:{UUID}"), "tst": scene.now().secs() });
+    // iOS tells the end of a region without major and minor, and in whole seconds: he leaves in the second after his arrival at the earliest. Behind
+    // it, everything that was ever taken has arrived.
+    let leaves = scene.now().secs() + 1;
+    let left = json!({ "_type": "transition", "t": "b", "event": "leave", "desc": format!("Shop:{UUID}"), "tst": leaves });
     assert_eq!(post(&scene, &karim, "/pub", &left).await, (200, "[]".to_owned()));
     let gone = "SELECT COUNT(*) FROM event WHERE signal = 'app' AND phase = 'exit'";
     eventually("his departure", PATIENCE, || async { (database.count(gone).await == 1).then_some(()) }).await;
