@@ -11,6 +11,7 @@ use crypto_secretbox::{
     aead::{Aead, KeyInit},
 };
 use serde_json::{Value, json};
+use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
 use support::{
     broker::Broker,
     eventually,
@@ -30,6 +31,15 @@ async fn post(scene: &Scene, phone: &Phone, body: String) -> Option<(u16, String
     let request = reqwest::Client::new().post(format!("http://{}/pub", scene.positions)).body(body);
     let answer = request.basic_auth(&phone.installation, Some(&phone.token)).send().await.ok()?;
     Some((answer.status().as_u16(), answer.text().await.ok()?))
+}
+
+/// The gateway remembers over a restart that this installation has ended.
+async fn on_disk(scene: &Scene, phone: &Phone) -> bool {
+    let file = SqliteConnectOptions::new().filename(scene.path("data-gw-position/outbox.db")).read_only(true);
+    let mut connection = SqliteConnection::connect_with(&file).await.unwrap();
+    let sql = "SELECT COUNT(*) FROM saved_state WHERE machine = 'deny' AND key = $1";
+    let found: i64 = sqlx::query(sql).bind(phone.installation.as_bytes()).fetch_one(&mut connection).await.unwrap().get(0);
+    found > 0
 }
 
 async fn status(scene: &Scene, phone: &Phone) -> Option<u16> {
@@ -81,6 +91,9 @@ async fn who_deletes_the_app_or_withdraws_presence_is_shut_out_within_a_minute_a
     eventually("Ines is shut out", BOUND, || async { (status(&scene, &ines).await == Some(401)).then_some(()) }).await;
     assert_eq!(status(&scene, &third).await, Some(200));
 
+    // It counts at once, and is on the disk a moment later.
+    let kept = || async { (on_disk(&scene, &lina).await && on_disk(&scene, &ines).await).then_some(()) };
+    eventually("the list is on the gateway's disk", BOUND, kept).await;
     gateway.kill();
     let mut gateway = scene.start_gateway("gw-position");
     eventually("the gateway is back", PATIENCE, || async { (status(&scene, &third).await == Some(200)).then_some(()) }).await;
