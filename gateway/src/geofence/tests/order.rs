@@ -52,3 +52,14 @@ fn buffered_points_mixed_with_live_ones_make_no_fast_pairs() {
     let moves: Vec<_> = walk.told().into_iter().filter(|s| !s.starts_with("dwell")).collect();
     assert_eq!(moves, ["enter 0"]);
 }
+
+#[test]
+fn a_better_measure_of_the_newest_place_takes_a_departure_back_as_a_late_enter() {
+    let mut walk = Walk::new();
+    walk.live(0, 0.0, 3.0);
+    walk.live(1, -223.0, 71.9);
+    walk.advance(70);
+    assert_eq!(walk.told(), ["enter 0 initial", "exit 0 initial"]);
+    walk.at(70, &fix(1, -82.5, 66.6));
+    assert_eq!(walk.told(), ["enter 0 initial", "exit 0 initial", "enter 0 initial late"], "the evidence is old, whenever it was measured better");
+}

@@ -139,7 +139,7 @@ impl Track {
             return Outcome::Jump;
         }
         fix.late = true;
-        self.rerun(world, teller, true, |steps| {
+        self.rerun(world, teller, None, |steps| {
             steps.insert(index, Step { before: State::default(), what: What::Fix(fix) });
             index
         });
@@ -157,7 +157,7 @@ impl Track {
         if newest {
             self.place = Some(Place::of(&fix));
         }
-        self.rerun(world, teller, !newest || fix.late, |steps| {
+        self.rerun(world, teller, (newest && !fix.late).then_some(fix.at), |steps| {
             steps[index].what = What::Fix(fix);
             index
         });

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use passage_protocol::{Phase, Zone};
+use passage_protocol::{Millis, Phase, Zone};
 
 use super::{Step, Track};
 use crate::{
@@ -14,15 +14,22 @@ use crate::{
 };
 
 impl Track {
-    /// Applies `edit`, which answers where the past is another one from, and plays the steps from there on again.
-    pub(super) fn rerun(&mut self, world: &World, teller: &mut Teller<'_>, late: bool, edit: impl FnOnce(&mut VecDeque<Step>) -> usize) {
+    /// Applies `edit`, which answers where the past is another one from, and plays the steps from there on again. Everything that this adds is late,
+    /// but for what rests on the `fresh` fix.
+    pub(super) fn rerun(
+        &mut self,
+        world: &World,
+        teller: &mut Teller<'_>,
+        fresh: Option<Millis>,
+        edit: impl FnOnce(&mut VecDeque<Step>) -> usize,
+    ) {
         let steps_before = self.steps.clone();
         let told_state = std::mem::take(&mut self.state);
         let from = edit(&mut self.steps);
         let start = steps_before.get(from).map_or_else(|| told_state.clone(), |s| s.before.clone());
         let told = replay(world, teller, start.clone(), steps_before.range(from..));
         let new = self.replay_and_store(world, teller, start, from);
-        difference(world, (&told_state, &told), (&mut self.state, new), late, teller);
+        difference(world, (&told_state, &told), (&mut self.state, new), fresh, teller);
         self.trim(world);
     }
 
@@ -52,13 +59,14 @@ fn difference(
     world: &World,
     (told_state, told): (&State, &[Change]),
     (state, new): (&mut State, Vec<Change>),
-    late: bool,
+    fresh: Option<Millis>,
     teller: &mut Teller<'_>,
 ) {
     let mut zones: Vec<Zone> = told.iter().chain(&new).map(|c| c.zone.clone()).collect();
     zones.extend(told_state.stays.iter().chain(&state.stays).map(|stay| teller.spots.name(stay.spot).1.clone()));
     zones.sort_unstable();
     zones.dedup();
+    let is_late = |c: &Change| if c.phase == Phase::Exit { fresh.is_none() } else { fresh != Some(c.at) };
     for zone in zones {
         let is_here = |stay: &Stay| teller.spots.name(stay.spot).1 == zone;
         let old_stay = told_state.stays.iter().find(|s| is_here(s));
@@ -67,25 +75,26 @@ fn difference(
         let old_moves = told.iter().filter(is_move).count();
         let added: Vec<&Change> = new.iter().filter(is_move).skip(old_moves).collect();
         if added.is_empty() {
-            settle(world, old_stay, new_stay, late, teller);
+            settle(world, old_stay, new_stay, fresh, teller);
         } else {
-            teller.out.extend(added.into_iter().map(|c| Change { late: c.late || late, ..c.clone() }));
+            teller.out.extend(added.into_iter().map(|c| Change { late: c.late || is_late(c), ..c.clone() }));
         }
     }
 }
 
 /// The told and the new past end differently, or with more dwell than was told.
-fn settle(world: &World, told: Option<&Stay>, new: Option<&mut Stay>, late: bool, teller: &mut Teller<'_>) {
+fn settle(world: &World, told: Option<&Stay>, new: Option<&mut Stay>, fresh: Option<Millis>, teller: &mut Teller<'_>) {
+    let is_late = |stay: &Stay| fresh != Some(stay.last);
     match (told, new) {
-        (None, Some(stay)) => teller.tell(stay, Phase::Enter, stay.last, late),
-        (Some(stay), None) => teller.exit(stay, late),
+        (None, Some(stay)) => teller.tell(stay, Phase::Enter, stay.last, is_late(stay)),
+        (Some(stay), None) => teller.exit(stay, fresh.is_none()),
         (Some(told), Some(stay)) => {
             // What was told of this stay stays true of it.
             stay.initial = told.initial;
             stay.first = stay.first.min(told.first);
             stay.marks = told.marks;
             if stay.passes_mark(&world.marks) {
-                teller.tell(stay, Phase::Dwell, stay.last, late);
+                teller.tell(stay, Phase::Dwell, stay.last, is_late(stay));
             }
         }
         (None, None) => {}
