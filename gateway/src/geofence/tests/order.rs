@@ -61,5 +61,9 @@ fn a_better_measure_of_the_newest_place_takes_a_departure_back_as_a_late_enter()
     walk.advance(70);
     assert_eq!(walk.told(), ["enter 0 initial", "exit 0 initial"]);
     walk.at(70, &fix(1, -82.5, 66.6));
-    assert_eq!(walk.told(), ["enter 0 initial", "exit 0 initial", "enter 0 initial late"], "the evidence is old, whenever it was measured better");
+    assert_eq!(
+        walk.told(),
+        ["enter 0 initial", "exit 0 initial", "enter 0 initial late"],
+        "the evidence is old, whenever it was measured better"
+    );
 }
