@@ -85,7 +85,7 @@ async fn sigterm_ends_the_program_in_order_and_its_state_says_so() {
             return GatewayState::from_slice(&p.payload).unwrap();
         }
     };
-    let wait = std::time::Duration::from_secs(20);
+    let wait = std::time::Duration::from_secs(60);
     let online = tokio::time::timeout(wait, next()).await.unwrap();
     assert!(online.online);
     Command::new("kill").arg("-TERM").arg(child.id().to_string()).status().unwrap();

@@ -76,7 +76,7 @@ impl Hub {
 
     async fn stop(self) {
         self.stop.cancel();
-        tokio::time::timeout(Duration::from_secs(5), self.task).await.expect("the hub stops").unwrap();
+        tokio::time::timeout(Duration::from_secs(60), self.task).await.expect("the hub stops").unwrap();
     }
 }
 
@@ -134,7 +134,7 @@ impl Gateway {
 
     async fn wait_hub(&mut self, online: bool) {
         let wait = self.hub_states.wait_for(|state| *state == Some(online));
-        tokio::time::timeout(Duration::from_secs(20), wait).await.expect("the hub's state").unwrap();
+        tokio::time::timeout(Duration::from_secs(60), wait).await.expect("the hub's state").unwrap();
     }
 
     async fn say(&self, payload: Vec<u8>) {
@@ -164,7 +164,7 @@ impl Gateway {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), wanted).await.unwrap_or_else(|_| panic!("no ack up to {max}"))
+        tokio::time::timeout(Duration::from_secs(60), wanted).await.unwrap_or_else(|_| panic!("no ack up to {max}"))
     }
 
     async fn no_ack(&mut self) {
@@ -490,7 +490,7 @@ async fn the_hub_comes_back_after_the_broker_was_killed() {
         gateway.hub_states.mark_unchanged();
         broker.kill_and_restart();
         // The new broker knows nothing, so a state that arrives now was published now.
-        tokio::time::timeout(Duration::from_secs(20), gateway.hub_states.changed()).await.expect("the hub is online again").unwrap();
+        tokio::time::timeout(Duration::from_secs(60), gateway.hub_states.changed()).await.expect("the hub is online again").unwrap();
         gateway.send(vec![event(2)]).await;
         gateway.ack_up_to(2).await;
         hub.stop().await;

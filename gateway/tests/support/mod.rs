@@ -89,7 +89,7 @@ impl Mosquitto {
         let log = std::fs::File::create(self.dir.path().join("log")).unwrap();
         let child = Command::new(mosquitto()).arg("-c").arg(&config).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         self.child = Some(child);
-        let until = Instant::now() + Duration::from_secs(10);
+        let until = Instant::now() + Duration::from_secs(60);
         while Instant::now() < until {
             if std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
                 return true;
@@ -366,11 +366,11 @@ impl Up {
     }
 }
 
-/// Waits until something holds; fails after 20 s.
+/// Waits until something holds; fails after a minute.
 pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + Duration::from_secs(60);
     while !holds() {
-        assert!(Instant::now() < until, "not within 20 s: {what}");
+        assert!(Instant::now() < until, "not within a minute: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

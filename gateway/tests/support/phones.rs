@@ -2,7 +2,11 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use std::{collections::BTreeMap, net::TcpListener, path::Path};
+use std::{
+    collections::BTreeMap,
+    net::{TcpListener, UdpSocket},
+    path::Path,
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use crypto_secretbox::{
@@ -26,11 +30,15 @@ pub fn secret() -> PositionSecret {
     PositionSecret::new("the secret of hub and position gateways").unwrap()
 }
 
-/// A free port below the range that the system takes for outgoing connections, so that nobody is on it when a gateway comes back.
+/// A port of 127.0.0.1 that is this process's own: the UDP port of the same number stays bound, and a test takes only a port whose twin is free.
+/// It lies below the range that the system takes for outgoing connections, so nobody is on it when a gateway comes back.
 pub fn free_port() -> u16 {
     loop {
         let port = rand::random_range(20_000..32_000);
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        if let Ok(twin) = UdpSocket::bind(("127.0.0.1", port))
+            && TcpListener::bind(("127.0.0.1", port)).is_ok()
+        {
+            std::mem::forget(twin);
             return port;
         }
     }

@@ -50,7 +50,7 @@ impl Broker {
             .spawn()
             .unwrap();
         self.child = Some(child);
-        let end = Instant::now() + Duration::from_secs(10);
+        let end = Instant::now() + Duration::from_secs(60);
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             assert!(Instant::now() < end, "mosquitto did not open its port");
             std::thread::sleep(Duration::from_millis(20));

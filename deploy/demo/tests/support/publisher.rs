@@ -46,6 +46,6 @@ impl Publisher {
     /// Waits until the broker has taken everything.
     pub async fn settle(&self) {
         let all = || async { (self.taken.load(Ordering::SeqCst) >= self.sent.load(Ordering::SeqCst)).then_some(()) };
-        eventually("the broker's receipts", Duration::from_secs(20), all).await;
+        eventually("the broker's receipts", Duration::from_secs(60), all).await;
     }
 }

@@ -126,7 +126,7 @@ impl Smsc {
             let bound = self.desk.bound.lock().await;
             bound.as_ref().map(|(_, esme)| esme.clone())
         };
-        let esme = eventually("a bound hub", Duration::from_secs(20), bound).await;
+        let esme = eventually("a bound hub", Duration::from_secs(60), bound).await;
         let sent = esme
             .deliver_sm()
             .source_addr_ton(1)
