@@ -1,25 +1,11 @@
-//! What `hub.toml` and the gateway files have in common: the broker and the clock.
+//! What `hub.toml` and the gateway files have in common: the clock and the names of machines.
 
 use passage_protocol::Clock;
 
 use crate::{
     collect::mistake,
-    model::Mqtt,
     reader::{Field, Reader},
 };
-
-/// `[mqtt]`.
-pub(crate) fn mqtt(r: &Reader<'_>) -> Option<Mqtt> {
-    r.need("mqtt", "[mqtt] with host and port", |f| {
-        let r = f.table()?;
-        let host = r.need("host", "host = \"127.0.0.1\"", |f| f.host());
-        let port = r.or("port", 1883, |f| f.whole(1, 65_535));
-        let user = r.may("user", |f| f.text().map(str::to_owned));
-        let password = r.may("password", |f| f.secret());
-        r.done();
-        Some(Mqtt { host: host?, port, user, password })
-    })
-}
 
 /// `clock`.
 pub(crate) fn clock(r: &Reader<'_>) -> Clock {

@@ -10,6 +10,7 @@ use crate::{
     collect::{Collector, mistake, suggest},
     common, geofence,
     model::{BleRadio, GatewayConfig, GeofenceRules, Outbox, Positions, PresenceRules, Radio, RadioZone, Wake},
+    mqtt,
     reader::{Field, Reader, whole},
     site, wake,
 };
@@ -25,7 +26,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<GatewayConfig> {
     let id = r.need("id", "id = \"gw-my-shop\"", gateway_id);
     let store = r.may("store", |f| f.id::<StoreId>().filter(|id| is_known(&f, id, &site)));
     let data = r.need("data", "data = \"data/gateway\", the folder of its outbox", |f| f.path());
-    let mqtt = common::mqtt(&r);
+    let broker = mqtt::read(&r, mqtt::Side::Gateway);
     let hub_keys = r.need("hub_keys", "hub_keys = [\"..\"], as `passage-hub key` prints them", hub_keys);
     let clock = common::clock(&r);
     let radio = r.or("radio", Radio::None, radio);
@@ -44,7 +45,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<GatewayConfig> {
         id: id?,
         store,
         data: data?,
-        mqtt: mqtt?,
+        mqtt: broker?,
         hub_keys: hub_keys?,
         clock,
         radio,

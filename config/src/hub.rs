@@ -14,7 +14,7 @@ use crate::{
     common,
     hours::DayWindow,
     model::{Caps, HubConfig, Imports, MessageIds, Retention, Secret, Smpp, Sms, Windows},
-    offer,
+    mqtt, offer,
     reader::{Field, Reader},
     site,
 };
@@ -27,7 +27,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<HubConfig> {
     let id = r.need("id", "id = \"hub-1\"", |f| f.id::<HubId>());
     let database = r.need("database", "database = \"sqlite:data/hub.db\"", database);
     let key_file = r.need("key_file", "key_file = \"data/hub.key\", which is made at the first start", |f| f.path());
-    let mqtt = common::mqtt(&r);
+    let broker = mqtt::read(&r, mqtt::Side::Hub);
     let api = r.or("api", loopback(8080), |f| f.address());
     let console = r.or("console", loopback(8081), console);
     let clock = common::clock(&r);
@@ -51,7 +51,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<HubConfig> {
         id: id?,
         database: database?,
         key_file: key_file?,
-        mqtt: mqtt?,
+        mqtt: broker?,
         api,
         console,
         clock,

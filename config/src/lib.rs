@@ -14,6 +14,7 @@ pub mod holidays;
 pub mod hours;
 mod hub;
 pub mod model;
+mod mqtt;
 mod offer;
 mod product;
 mod reader;

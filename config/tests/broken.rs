@@ -86,6 +86,8 @@ cases! {
     articles_are_checked_line_by_line: "products";
     article_columns_are_checked: "columns";
     gateway_files_are_checked: "gateway";
+    the_way_to_the_broker_is_checked: "mqtt";
+    the_way_of_hubs_to_the_broker_is_checked: "mqtt-hub";
 }
 
 #[test]

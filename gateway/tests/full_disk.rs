@@ -22,7 +22,7 @@ async fn full(dir: &TempDir, stop: &CancellationToken) -> (GatewayHandle, Gatewa
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/demo/gateway-lyon.toml");
     let config = GatewayConfig {
         data: dir.path().to_owned(),
-        mqtt: Mqtt { host: "127.0.0.1".into(), port: nobody, user: None, password: None },
+        mqtt: Mqtt::plain("127.0.0.1", nobody),
         clock: Clock::stepped(START),
         ..load_gateway(&file).unwrap()
     };

@@ -73,7 +73,7 @@ async fn each_kind_of_row_goes_at_its_own_age_and_what_must_stay_stays() {
         for days in [1, 29, 31, 89, 91, 395, 397] {
             live_a_day(&db, days).await;
         }
-        let mqtt = Mqtt { host: "127.0.0.1".to_owned(), port: 1, user: None, password: None };
+        let mqtt = Mqtt::plain("127.0.0.1", 1);
         let config = support::hub_config("hub-1", mqtt, support::site(&[]));
         let (_keep, config) = watch::channel(Arc::new(config));
         let retention = Retention { db: db.clone(), config, clock: Clock::stepped(NOW) };

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use passage_protocol::{Clock, HubId, PositionSecret};
 
-use super::{Site, VisitRules};
+use super::{Mqtt, Site, VisitRules};
 use crate::hours::DayWindow;
 
 /// How many messages one member and one destination may get.
@@ -143,19 +143,6 @@ pub enum MessageIds {
     HexInReceipt,
     /// Decimal in the receipt, hexadecimal in the answer.
     DecInReceipt,
-}
-
-/// A broker.
-#[derive(Debug, Clone)]
-pub struct Mqtt {
-    /// Host.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// Login, if the broker asks for one.
-    pub user: Option<String>,
-    /// Password, if the broker asks for one.
-    pub password: Option<Secret>,
 }
 
 /// A text that does not show itself.

@@ -3,12 +3,14 @@
 mod defaults;
 mod gateway;
 mod hub;
+mod mqtt;
 mod offer;
 mod site;
 mod wake;
 
 pub use gateway::*;
 pub use hub::*;
+pub use mqtt::*;
 pub use offer::*;
 pub use site::*;
 pub use wake::*;

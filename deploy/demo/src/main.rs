@@ -50,6 +50,7 @@ impl Cli {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    passage_transport::install_provider();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn,rumqttd=off".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match run(Cli::parse()).await {

@@ -316,7 +316,7 @@ fn is_free(address: SocketAddr) -> bool {
 }
 
 fn mqtt(port: u16) -> Mqtt {
-    Mqtt { host: "127.0.0.1".to_owned(), port, user: None, password: None }
+    Mqtt::plain("127.0.0.1", port)
 }
 
 /// `hub.toml` with the demo's own broker, folder, ports and clock.

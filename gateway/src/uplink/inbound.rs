@@ -179,7 +179,7 @@ mod tests {
         let (outbox, _writer) = Outbox::open(dir.path(), &bounds, clock.clone(), Arc::clone(&health)).await.unwrap();
         Uplink {
             id: "gw-lyon-1".parse().unwrap(),
-            mqtt: Mqtt { host: "127.0.0.1".into(), port: 1, user: None, password: None },
+            mqtt: Mqtt::plain("127.0.0.1", 1),
             hub_keys: passage_protocol::sign::Pinned::default(),
             outbox,
             clock,

@@ -11,14 +11,12 @@ use std::{
 };
 
 use passage_config::Mqtt;
-use rumqttc::{
-    NetworkOptions,
-    v5::{
-        AsyncClient, Event, EventLoop, Incoming, MqttOptions,
-        mqttbytes::{
-            QoS,
-            v5::{Filter, LastWill, PubAckReason, SubscribeReasonCode},
-        },
+use passage_transport::Unreachable;
+use rumqttc::v5::{
+    AsyncClient, Event, EventLoop, Incoming, MqttOptions,
+    mqttbytes::{
+        QoS,
+        v5::{Filter, LastWill, PubAckReason, SubscribeReasonCode},
     },
 };
 use tokio::sync::mpsc;
@@ -37,7 +35,7 @@ pub type Token = u64;
 pub struct LinkOptions {
     /// Broker.
     pub mqtt: Mqtt,
-    /// Client id.
+    /// Begin of the client id; what follows cannot be guessed, so that nobody else can push this connection out by taking its id.
     pub client: String,
     /// Topic and payload of the last will, if there is one; it is retained.
     pub will: Option<(String, Vec<u8>)>,
@@ -96,23 +94,13 @@ pub struct Link {
 impl Link {
     /// Begins to connect. What comes of it is told by [`Link::event`].
     pub fn connect(options: &LinkOptions) -> Self {
-        let mut mqtt = MqttOptions::new(&options.client, &options.mqtt.host, options.mqtt.port);
-        mqtt.set_clean_start(true);
-        mqtt.set_keep_alive(KEEP_ALIVE);
-        mqtt.set_connection_timeout(5);
-        mqtt.set_max_packet_size(Some(MAX_PACKET));
-        mqtt.set_outgoing_inflight_upper_limit(TABLE);
-        if let Some((topic, payload)) = &options.will {
-            mqtt.set_last_will(LastWill::new(topic, payload.clone(), QoS::AtLeastOnce, true, None));
-        }
-        if let Some(user) = &options.mqtt.user {
-            mqtt.set_credentials(user, options.mqtt.password.as_ref().map_or("", |p| &p.0));
-        }
-        let mut network = NetworkOptions::new();
-        network.set_tcp_nodelay(true);
-        mqtt.set_network_options(network);
-        let (client, event_loop) = AsyncClient::new(mqtt, usize::from(TABLE));
         let (tell, events) = mpsc::channel(256);
+        let (mqtt, refused) = match settings(options) {
+            Ok(mqtt) => (mqtt, None),
+            // Told as a loss, because files may be there at the next try.
+            Err(e) => (MqttOptions::new("", "", 0), Some(LinkEvent::Lost(e.to_string()))),
+        };
+        let (client, event_loop) = AsyncClient::new(mqtt, usize::from(TABLE));
         let waiting = Arc::new(Mutex::new(VecDeque::new()));
         let poller = Poller {
             event_loop,
@@ -122,7 +110,13 @@ impl Link {
             waiting: Arc::clone(&waiting),
             in_flight: HashMap::new(),
         };
-        Self { client, events, waiting, next_token: 1, poller: tokio::spawn(poller.run()) }
+        let poller = tokio::spawn(async move {
+            match refused {
+                Some(why) => drop(poller.tell.send(why).await),
+                None => poller.run().await,
+            }
+        });
+        Self { client, events, waiting, next_token: 1, poller }
     }
 
     /// The next event. After [`LinkEvent::Lost`] there is none.
@@ -153,6 +147,19 @@ impl Drop for Link {
     fn drop(&mut self) {
         self.poller.abort();
     }
+}
+
+fn settings(options: &LinkOptions) -> Result<MqttOptions, Unreachable> {
+    let client = format!("{}-{:016x}", options.client, rand::random::<u64>());
+    let mut mqtt = passage_transport::options(&options.mqtt, &client, None)?;
+    mqtt.set_clean_start(true);
+    mqtt.set_keep_alive(KEEP_ALIVE);
+    mqtt.set_max_packet_size(Some(MAX_PACKET));
+    mqtt.set_outgoing_inflight_upper_limit(TABLE);
+    if let Some((topic, payload)) = &options.will {
+        mqtt.set_last_will(LastWill::new(topic, payload.clone(), QoS::AtLeastOnce, true, None));
+    }
+    Ok(mqtt)
 }
 
 /// Owns the event loop and polls it; does nothing else.

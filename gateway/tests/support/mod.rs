@@ -79,7 +79,7 @@ impl Mosquitto {
     }
 
     pub fn mqtt(&self) -> Mqtt {
-        Mqtt { host: "127.0.0.1".into(), port: self.port, user: None, password: None }
+        Mqtt::plain("127.0.0.1", self.port)
     }
 
     fn try_start(&mut self) -> bool {

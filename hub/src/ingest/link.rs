@@ -10,14 +10,12 @@ use std::{
 
 use passage_config::model::Mqtt;
 use passage_protocol::{Clock, HubId, HubState, Topic, VERSION};
-use rumqttc::{
-    NetworkOptions,
-    v5::{
-        AsyncClient, Event, EventLoop, MqttOptions,
-        mqttbytes::{
-            QoS,
-            v5::{Filter, LastWill, Packet, Publish, SubscribeReasonCode},
-        },
+use passage_transport::Unreachable;
+use rumqttc::v5::{
+    AsyncClient, Event, EventLoop, MqttOptions,
+    mqttbytes::{
+        QoS,
+        v5::{Filter, LastWill, Packet, Publish, SubscribeReasonCode},
     },
 };
 use tokio::{
@@ -145,7 +143,11 @@ impl Link {
 
     /// One connection, from CONNECT to its end.
     async fn connection(&mut self, generation: u64, stop: &CancellationToken) -> End {
-        let (client, events) = AsyncClient::new(self.options(), REQUESTS);
+        let options = match self.options() {
+            Ok(options) => options,
+            Err(e) => return End::Lost(e.to_string()),
+        };
+        let (client, events) = AsyncClient::new(options, REQUESTS);
         let poller = Poller {
             events,
             client: client.clone(),
@@ -177,8 +179,10 @@ impl Link {
         }
     }
 
-    fn options(&self) -> MqttOptions {
-        let mut options = MqttOptions::new(format!("passage-hub-{}", self.hub), self.mqtt.host.clone(), self.mqtt.port);
+    fn options(&self) -> Result<MqttOptions, Unreachable> {
+        // What follows the name cannot be guessed, so that nobody can push this hub out by taking its client id.
+        let client = format!("passage-hub-{}-{:016x}", self.hub, rand::random::<u64>());
+        let mut options = passage_transport::options(&self.mqtt, &client, None)?;
         options.set_keep_alive(KEEP_ALIVE);
         // A member of a shared subscription that is away must not keep its part: clean start, and the session ends with the connection.
         options.set_clean_start(true);
@@ -186,12 +190,6 @@ impl Link {
         options.set_receive_maximum(Some(RECEIVE_MAXIMUM));
         options.set_max_packet_size(Some(MAX_PACKET));
         options.set_outgoing_inflight_upper_limit(IN_FLIGHT);
-        if let Some(user) = &self.mqtt.user {
-            options.set_credentials(user.clone(), self.mqtt.password.as_ref().map(|p| p.0.clone()).unwrap_or_default());
-        }
-        let mut network = NetworkOptions::new();
-        network.set_tcp_nodelay(true);
-        options.set_network_options(network);
         let state = StateTopic { hub: self.hub.clone(), boot: self.boot.clone(), clock: self.clock.clone() };
         options.set_last_will(LastWill::new(
             Topic::HubState(self.hub.clone()).to_string(),
@@ -200,7 +198,7 @@ impl Link {
             true,
             None,
         ));
-        options
+        Ok(options)
     }
 }
 

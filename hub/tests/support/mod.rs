@@ -180,7 +180,7 @@ impl Broker {
 
     /// As `hub.toml` would say it.
     pub fn config(&self) -> passage_config::model::Mqtt {
-        passage_config::model::Mqtt { host: "127.0.0.1".to_owned(), port: self.port, user: None, password: None }
+        passage_config::model::Mqtt::plain("127.0.0.1", self.port)
     }
 }
 

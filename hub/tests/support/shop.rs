@@ -135,7 +135,7 @@ pub fn config(site: Site) -> HubConfig {
         id: "hub-1".parse().unwrap(),
         database: String::new(),
         key_file: "/nonexistent".into(),
-        mqtt: Mqtt { host: "127.0.0.1".to_owned(), port: 1, user: None, password: None },
+        mqtt: Mqtt::plain("127.0.0.1", 1),
         api: ([127, 0, 0, 1], 0).into(),
         console: ([127, 0, 0, 1], 0).into(),
         clock: Clock::stepped(friday(9, 0)),

@@ -89,7 +89,7 @@ pub fn config(sms: Sms) -> HubConfig {
         id: "hub-1".parse().unwrap(),
         database: String::new(),
         key_file: "unused".into(),
-        mqtt: Mqtt { host: "127.0.0.1".to_owned(), port: 0, user: None, password: None },
+        mqtt: Mqtt::plain("127.0.0.1", 0),
         api: ([127, 0, 0, 1], 0).into(),
         console: ([127, 0, 0, 1], 0).into(),
         clock: Clock::System,

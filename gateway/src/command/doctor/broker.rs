@@ -16,7 +16,7 @@ use crate::{
 
 mod judge;
 
-pub(super) use judge::{judge_broker, judge_hub, judge_hub_clock, judge_hub_key, judge_rights, judge_tls};
+pub(super) use judge::{judge_broker, judge_hub, judge_hub_clock, judge_hub_key, judge_rights};
 
 /// A broker answers at once or not at all.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -85,9 +85,11 @@ pub(super) async fn gather(config: &GatewayConfig, look: Option<&Look>) -> Facts
     talk.facts
 }
 
-/// Opens a TCP connection and closes it.
+/// Opens a TCP connection to the broker, or to the proxy in front of it, and closes it.
 async fn reach(config: &GatewayConfig) -> Result<(), Fault> {
-    match timeout(ANSWER, TcpStream::connect((config.mqtt.host.as_str(), config.mqtt.port))).await {
+    let mqtt = &config.mqtt;
+    let place = mqtt.proxy.as_ref().map_or((mqtt.host.as_str(), mqtt.port), |proxy| (proxy.host.as_str(), proxy.port));
+    match timeout(ANSWER, TcpStream::connect(place)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(e)) if e.kind() == io::ErrorKind::ConnectionRefused => Err(Fault::Refused),
         Ok(Err(e)) if e.kind() == io::ErrorKind::TimedOut => Err(Fault::TimedOut),

@@ -4,6 +4,7 @@
 
 mod bluetooth;
 mod broker;
+mod certificate;
 mod clock;
 mod disk;
 mod finding;
@@ -105,7 +106,7 @@ async fn way_to_hub(config: &GatewayConfig) -> Vec<Finding> {
     let facts = broker::gather(config, look.as_ref()).await;
     let now = Clock::System.now();
     let mut findings = vec![
-        broker::judge_tls(&config.mqtt),
+        certificate::judge(&certificate::gather(&config.mqtt), config, now),
         broker::judge_broker(&facts, &config.mqtt),
         broker::judge_rights(&facts, &config.id),
         broker::judge_hub(&facts),

@@ -34,12 +34,12 @@ pub(in crate::command::doctor) fn judge_broker(facts: &Facts, mqtt: &Mqtt) -> Fi
         Some(Fault::NotMqtt) => Finding::wrong(
             CHECK,
             format!("{place} is open but does not answer as an MQTT 5 broker"),
-            "correct port in [mqtt]; mosquitto must be version 1.6 or later; a port for TLS does not answer here",
+            "correct port in [mqtt]; mosquitto must be version 1.6 or later; a port for TLS or WebSockets answers only with `tls` or `transport`",
         ),
         Some(Fault::NotLetIn(why)) => Finding::wrong(
             CHECK,
             format!("{place} refuses this gateway: {why}"),
-            "give this gateway user and password at the broker, and write them into [mqtt] of gateway.toml",
+            "with a certificate: see the line above, and whether it was revoked; else give this gateway user and password at the broker and in [mqtt]",
         ),
     }
 }
@@ -118,20 +118,6 @@ pub(in crate::command::doctor) fn judge_hub_clock(facts: &Facts, now: Millis) ->
     ))
 }
 
-/// Judges the encryption of the connection.
-pub(in crate::command::doctor) fn judge_tls(mqtt: &Mqtt) -> Finding {
-    const CHECK: &str = "certificate";
-    let is_local = mqtt.host == "localhost" || mqtt.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-    if is_local {
-        return Finding::ok(CHECK, "none is needed for a broker on this machine");
-    }
-    Finding::warning(
-        CHECK,
-        "no TLS configured: whoever is in the network can read and forge what goes to the broker",
-        "reach the broker through a VPN or an SSH tunnel, or run one on this machine that bridges with TLS",
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -144,7 +130,7 @@ mod tests {
     const NOW: Millis = Millis(1_795_165_200_000);
 
     fn mqtt(host: &str) -> Mqtt {
-        Mqtt { host: host.into(), port: 1883, user: None, password: None }
+        Mqtt::plain(host, 1883)
     }
 
     fn hub(online: bool, at: Millis) -> HubState {
@@ -222,13 +208,5 @@ mod tests {
         assert_eq!(judge_hub_clock(&facts(NOW + Duration::from_secs(5)), NOW), None);
         assert_eq!(judge_hub_clock(&facts(NOW - Duration::from_secs(900)), NOW), None);
         expect(&judge_hub_clock(&facts(NOW + Duration::from_secs(90)), NOW).unwrap(), State::Wrong, "at least 90 s behind");
-    }
-
-    #[test]
-    fn a_broker_elsewhere_without_tls_is_warned_of() {
-        for local in ["127.0.0.1", "::1", "localhost"] {
-            expect(&judge_tls(&mqtt(local)), State::Ok, "none is needed");
-        }
-        expect(&judge_tls(&mqtt("broker.example")), State::Warning, "no TLS configured");
     }
 }
