@@ -212,6 +212,7 @@ fn outbox(f: Field<'_>) -> Option<Outbox> {
         commit_within: r.or("commit_within", d.commit_within, |f| f.duration(Duration::ZERO, 10 * SECOND)),
         max_bytes: r.or("max_bytes", d.max_bytes, |f| f.bytes(1 << 20, 1 << 40)),
         max_age: r.or("max_age", d.max_age, |f| f.duration(HOUR, 8784 * HOUR)),
+        backlog_spread: r.or("backlog_spread", d.backlog_spread, |f| f.duration(Duration::ZERO, HOUR)),
     };
     r.done();
     Some(outbox)

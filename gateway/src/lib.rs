@@ -1,5 +1,7 @@
 //! Hears beacons and watches geofences in a shop, and reports enter, dwell and exit. The modules stand in the order in which the data flows.
 
+pub mod clock;
+
 pub mod radio;
 
 pub mod beacon;

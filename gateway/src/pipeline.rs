@@ -20,11 +20,12 @@ mod waking;
 
 use std::{
     net::SocketAddr,
+    path::PathBuf,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
-use passage_config::GatewayConfig;
+use passage_config::{GatewayConfig, Radio};
 use passage_protocol::{Millis, sign::Pinned};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -38,8 +39,9 @@ use positioning::Positioning;
 pub use sources::{Opened, Played, open as open_source};
 
 use crate::{
+    clock::{self, Keeper},
     health::Health,
-    outbox::{Batch, Outbox, OutboxError},
+    outbox::{self, Batch, Outbox, OutboxError},
     position::{self, AppEvent, Fix},
     radio::{Heard, RadioError, Source},
     uplink::Uplink,
@@ -71,6 +73,11 @@ pub enum StartError {
     /// The outbox.
     #[error(transparent)]
     Outbox(#[from] OutboxError),
+    /// A capture whose position cannot be read.
+    #[error(
+        "the outbox in {0} cannot be read, so nobody knows how far the capture was played. Mend: free disk space, or check the card or disk"
+    )]
+    Replay(PathBuf),
     /// The radio or the capture.
     #[error(transparent)]
     Radio(#[from] RadioError),
@@ -115,8 +122,11 @@ impl Gateway {
             );
         }
         let health = Arc::new(Health::default());
-        let (outbox, writer) = Outbox::open(&config.data, &config.outbox, config.clock.clone(), Arc::clone(&health)).await?;
-        health.flag("outbox-was-damaged", outbox.set_aside().is_some());
+        let keeper = Keeper::new(config.clock.clone());
+        // Everybody below reads the time that is kept.
+        let config = GatewayConfig { clock: keeper.clock(), ..config };
+        let (outbox, writer) = Outbox::open(&config.data, &config.outbox, keeper.clone(), Arc::clone(&health)).await?;
+        may_replay(&config, &outbox)?;
 
         let (inputs, inbox) = mpsc::channel(1_024);
         let saved = outbox.saved_states().await?;
@@ -138,12 +148,14 @@ impl Gateway {
             mqtt: config.mqtt.clone(),
             hub_keys,
             outbox: outbox.clone(),
-            clock: config.clock.clone(),
+            spread: config.outbox.backlog_spread,
+            keeper: keeper.clone(),
             health: Arc::clone(&health),
             boot: hex::encode(rand::random::<[u8; 8]>()),
             started: Instant::now(),
         };
 
+        tokio::spawn(clock::server::watch(keeper, stop.clone()));
         let waking = waking::start(&config, &health, &stop);
 
         let (after_decider, give_up) = (CancellationToken::new(), CancellationToken::new());
@@ -172,6 +184,13 @@ impl Gateway {
         });
         Ok(GatewayHandle { inputs, position_addr, positions: counters, health, outbox, all })
     }
+}
+
+/// How far a capture was played stands in the outbox. Without that, everything in it would be told again under other names.
+fn may_replay(config: &GatewayConfig, outbox: &Outbox) -> Result<(), StartError> {
+    let is_new = !outbox::is_there(&config.data);
+    let is_capture = matches!(config.radio, Radio::Replay(_));
+    if is_capture && !outbox.is_open() && !is_new { Err(StartError::Replay(config.data.clone())) } else { Ok(()) }
 }
 
 /// A disk that refuses must not keep the gateway from stopping: some time after the stop, the outbox gives up what it cannot write.

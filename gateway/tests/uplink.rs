@@ -190,7 +190,7 @@ async fn what_a_crash_left_unused_is_told_to_the_hub() {
     b.outbox.append(batch(4..=6)).await.unwrap();
     let up = Up::start(&b, broker.mqtt());
     eventually("all are stored", || b.outbox.is_empty()).await;
-    eventually("the gap is explained", || hub.received.lock().unwrap().gone.iter().any(|g| g.range.from == 4 && g.range.to == 1_000)).await;
+    eventually("the gap is explained", || hub.received.lock().unwrap().gone.iter().any(|g| g.range.from == 4 && g.range.to == 5_000)).await;
     up.stop().await;
     b.close().await;
 }

@@ -301,6 +301,26 @@ async fn a_fork_goes_into_quarantine_and_its_epoch_gets_no_ack() {
 }
 
 #[tokio::test]
+async fn what_a_gateway_sends_again_in_a_new_epoch_counts_once_and_is_acked() {
+    both(async |db| {
+        let broker = Broker::start();
+        let hub = Hub::start("hub-1", &db, broker.config()).await;
+        let mut gateway = Gateway::start("lyon-1", &broker, &hub).await;
+        gateway.send(vec![event(1), event(2)]).await;
+        gateway.ack_up_to(2).await;
+        // An old copy of its outbox: two events that the hub has, and one that it has not, under new numbers.
+        let renumbered = |seq: u64, of: u64| Event { seq, ..event(of) };
+        let events = vec![renumbered(1, 2), renumbered(2, 3), renumbered(3, 1)];
+        gateway.say(Envelope { epoch: "another".to_owned(), ..gateway.envelope(events) }.to_vec()).await;
+        gateway.ack_up_to(3).await;
+        assert_eq!(number(&db, "SELECT COUNT(*) FROM event").await, 3);
+        assert!(reasons(&db).await.is_empty());
+        hub.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn two_versions_of_one_seq_in_one_batch_are_a_fork_of_the_later_one() {
     both(async |db| {
         let broker = Broker::start();

@@ -99,7 +99,7 @@ impl Default for Caps {
 
 impl Default for Outbox {
     fn default() -> Self {
-        Self { commit_within: Duration::from_millis(50), max_bytes: 256 << 20, max_age: days(30) }
+        Self { commit_within: Duration::from_millis(50), max_bytes: 256 << 20, max_age: days(30), backlog_spread: Duration::from_secs(60) }
     }
 }
 

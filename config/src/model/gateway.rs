@@ -194,4 +194,6 @@ pub struct Outbox {
     pub max_bytes: u64,
     /// Older rows are evicted.
     pub max_age: Duration,
+    /// After a reconnection, a backlog begins at a random moment within this, and within the time that it takes at the granted rate.
+    pub backlog_spread: Duration,
 }

@@ -6,6 +6,7 @@ mod doctor;
 mod example;
 mod fence;
 pub mod log;
+mod outbox;
 mod record;
 mod replay;
 mod run;
@@ -92,6 +93,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Looks into the outbox, or prints the events in it. Works beside the running gateway and changes nothing.
+    #[command(subcommand)]
+    Outbox(outbox::Ask),
     /// Asks geofences of a file: which hold which points, or what the fixes of a file decide. Nothing is stored or sent.
     Fence(fence::Fence),
     /// Prints a commented example of gateway.toml.
@@ -107,7 +111,7 @@ impl Cli {
     pub fn log_level(&self) -> &'static str {
         match &self.command {
             Command::Scan { json, .. } if scan::is_table(*json) => "off",
-            Command::Doctor { .. } => "off",
+            Command::Doctor { .. } | Command::Outbox(_) => "off",
             _ => "info",
         }
     }
@@ -122,6 +126,7 @@ impl Cli {
             Command::Record { out, config, seconds } => record::record(&out, &config, seconds).await,
             Command::Scan { config, seconds, json } => scan::scan(&config, seconds, json).await,
             Command::Doctor { config, json } => return doctor::doctor(&config, json).await,
+            Command::Outbox(ask) => outbox::outbox(ask).await,
             Command::Fence(asked) => fence::fence(&asked),
             Command::Config { position } => example::print(position),
         };

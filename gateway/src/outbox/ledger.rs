@@ -6,6 +6,8 @@ use passage_protocol::{Ack, Gone, GoneReason, Seq, SeqRange, SeqSet};
 
 /// How many seqs are reserved durably at a time.
 pub const BLOCK: u64 = 1_000;
+/// So many seqs are reserved ahead of need: when the disk refuses, events that wait in memory still get seqs of their own and can be sent.
+pub const AHEAD: u64 = 4_096;
 /// Most gone records that one ack is answered with; the rest is named again by the next ack.
 pub const MAX_ANSWERS: usize = 200;
 
@@ -28,6 +30,8 @@ pub struct AckEffect {
     pub resend: Vec<SeqRange>,
     /// What a hub misses and will never get, with the reasons.
     pub answer: Vec<Gone>,
+    /// Gone records that a hub knows: forget them.
+    pub told: Vec<SeqRange>,
     /// Events per second that the hub grants for the backlog.
     pub backlog_rate: u32,
 }
@@ -84,10 +88,25 @@ impl Ledger {
         self.gone.values()
     }
 
+    /// The accounts of an outbox whose file cannot be opened yet: nothing can get a seq.
+    pub fn unknown() -> Self {
+        Self { epoch: String::new(), next: 1, reserved: 0, held: SeqSet::new(), gone: BTreeMap::new() }
+    }
+
+    /// False while the file was never opened.
+    pub fn is_known(&self) -> bool {
+        !self.epoch.is_empty()
+    }
+
     /// The `reserved` that must be durable before `count` more events get their seqs.
     pub fn reserve_for(&self, count: u64) -> Option<Seq> {
-        let needed = self.next + count - 1;
-        (count > 0 && needed > self.reserved).then(|| needed.div_ceil(BLOCK) * BLOCK)
+        let wanted = self.next + count - 1 + AHEAD;
+        (count > 0 && wanted > self.reserved).then(|| wanted.div_ceil(BLOCK) * BLOCK)
+    }
+
+    /// How many more events can get a seq that is reserved.
+    pub fn room(&self) -> u64 {
+        (self.reserved + 1).saturating_sub(self.next)
     }
 
     /// Notes that seqs up to `to` are reserved durably.
@@ -115,10 +134,17 @@ impl Ledger {
         }
     }
 
-    /// Notes that rows were given up.
-    pub fn evicted(&mut self, range: SeqRange) -> Gone {
+    /// Notes that rows were given up, and why.
+    pub fn gave_up(&mut self, range: SeqRange, reason: GoneReason) -> Gone {
         self.held.remove(range);
-        self.add_gone(Gone { range, reason: GoneReason::Evicted })
+        self.add_gone(Gone { range, reason })
+    }
+
+    /// Forgets gone records that a hub knows. Should it ask again, they count as acked before.
+    pub fn forget_gone(&mut self, ranges: &[SeqRange]) {
+        for range in ranges {
+            self.gone.remove(&range.from);
+        }
     }
 
     /// Judges an ack whose signature was verified. Nothing changes until [`Ledger::deleted`].
@@ -130,7 +156,9 @@ impl Ledger {
             return Verdict::Ahead;
         }
         let mut effect = AckEffect { backlog_rate: ack.backlog_rate, ..AckEffect::default() };
-        effect.delete = ack.stored().into_iter().flat_map(|range| self.held.within(range)).collect();
+        let stored = ack.stored();
+        effect.delete = stored.iter().flat_map(|range| self.held.within(*range)).collect();
+        effect.told = stored.iter().flat_map(|range| self.told_within(*range)).collect();
         for range in &ack.missing {
             let Some(range) = SeqRange::new(range.from.max(1), range.to.min(ack.max)) else { continue };
             effect.resend.extend(self.held.within(range));
@@ -162,6 +190,10 @@ impl Ledger {
             }
         }
         out.extend(rest.ranges().iter().map(|&range| Gone { range, reason: GoneReason::AckedBefore }));
+    }
+
+    fn told_within(&self, range: SeqRange) -> impl Iterator<Item = SeqRange> + '_ {
+        self.gone.range(range.from..=range.to).map(|(_, gone)| gone.range).filter(move |told| told.to <= range.to)
     }
 
     fn gone_within(&self, range: SeqRange) -> Vec<Gone> {
@@ -209,6 +241,7 @@ mod tests {
     fn apply(ledger: &mut Ledger, ack: &Ack) -> AckEffect {
         let Verdict::Apply(effect) = ledger.judge(ack) else { panic!("not applied") };
         ledger.deleted(&effect.delete);
+        ledger.forget_gone(&effect.told);
         effect
     }
 
@@ -251,6 +284,30 @@ mod tests {
         assert_eq!(l.judge(&ack(5, &[])), Verdict::OtherEpoch);
     }
 
+    #[test]
+    fn a_gone_record_is_kept_until_a_hub_knows_all_of_it() {
+        let mut l = Ledger::open("e".into(), 8, 1_000, SeqSet::new(), Vec::new());
+        append(&mut l, 1);
+        apply(&mut l, &ack(900, &[]));
+        assert_eq!(l.gone().count(), 1);
+        apply(&mut l, &ack(1_000, &[(10, 10)]));
+        assert_eq!(l.gone().count(), 1);
+        apply(&mut l, &ack(1_000, &[]));
+        assert_eq!(l.gone().count(), 0);
+        let effect = apply(&mut l, &ack(1_001, &[(10, 10)]));
+        assert_eq!(effect.answer, [Gone { range: SeqRange { from: 10, to: 10 }, reason: GoneReason::AckedBefore }]);
+    }
+
+    #[test]
+    fn more_seqs_are_reserved_than_memory_can_hold_events() {
+        let mut l = ledger();
+        append(&mut l, 1);
+        assert!(l.room() >= AHEAD);
+        append(&mut l, 900);
+        assert!(l.room() >= AHEAD);
+        assert_eq!(Ledger::unknown().room(), 0);
+    }
+
     /// The model: what the hub has, and what happened to each seq.
     #[derive(Debug, Clone)]
     enum Step {
@@ -279,7 +336,7 @@ mod tests {
             let mut l = ledger();
             let mut used = BTreeSet::new();
             let mut hub = BTreeSet::new();
-            let mut told = BTreeSet::new();
+            let mut told = SeqSet::new();
             for s in steps {
                 match s {
                     Step::Append(n) => {
@@ -296,18 +353,19 @@ mod tests {
                         }
                     }
                     Step::Ack => {
-                        let stored: SeqSet = hub.iter().chain(&told).copied().collect();
-                        let max = hub.iter().chain(&told).max().copied().unwrap_or(0);
+                        let mut stored = told.clone();
+                        hub.iter().for_each(|&seq| stored.insert(SeqRange { from: seq, to: seq }));
+                        let max = stored.ranges().last().map_or(0, |r| r.to);
                         let missing = stored.missing_up_to(max);
                         let effect = apply(&mut l, &Ack::signed("gw-1".parse().unwrap(), "e".into(), max, missing, 1, &Signing::from_bytes(&[1; 32])));
                         for r in &effect.delete {
                             for seq in r.from..=r.to {
-                                prop_assert!(hub.contains(&seq) || told.contains(&seq), "deleted {seq} that the hub does not have");
+                                prop_assert!(hub.contains(&seq) || told.contains(seq), "deleted {seq} that the hub does not have");
                             }
                         }
                         for g in &effect.answer {
                             prop_assert_ne!(g.reason, GoneReason::AckedBefore, "an honest hub never asks for what it acked");
-                            told.extend(g.range.from..=g.range.to);
+                            told.insert(g.range);
                         }
                         for r in &effect.resend {
                             hub.extend(r.from..=r.to);
@@ -315,7 +373,7 @@ mod tests {
                     }
                     Step::Evict(n) => {
                         if let Some(r) = l.held().ranges().first().copied() {
-                            l.evicted(SeqRange { from: r.from, to: r.to.min(r.from + n - 1) });
+                            l.gave_up(SeqRange { from: r.from, to: r.to.min(r.from + n - 1) }, GoneReason::Evicted);
                         }
                     }
                     Step::Crash => {
@@ -326,12 +384,15 @@ mod tests {
                         l = Ledger::open("e".into(), l.next(), l.reserved(), l.held().clone(), l.gone().copied().collect());
                     }
                 }
-                let gone: SeqSet = l.gone().flat_map(|g| g.range.from..=g.range.to).collect();
-                for seq in 1..l.next() {
-                    let places = [l.held().contains(seq), gone.contains(seq)];
-                    prop_assert!(places.iter().filter(|p| **p).count() <= 1, "{seq} is in two places");
-                    prop_assert!(places[0] || places[1] || hub.contains(&seq), "{seq} was lost");
+                let gone: SeqSet = l.gone().map(|g| g.range).collect();
+                let mut all = told.clone();
+                for range in gone.ranges() {
+                    prop_assert!(l.held().within(*range).next().is_none(), "{range:?} is held and gone");
+                    all.insert(*range);
                 }
+                l.held().ranges().iter().for_each(|range| all.insert(*range));
+                hub.iter().for_each(|&seq| all.insert(SeqRange { from: seq, to: seq }));
+                prop_assert_eq!(all.missing_up_to(l.next() - 1), vec![], "seqs were lost");
             }
         }
     }

@@ -10,27 +10,41 @@
 //!   crash the gateway goes on from a point at which the three agree. WAL, `synchronous = FULL`, one writer.
 //! - **Group commit**: a group is written after `commit_within`, at 64 events, or when somebody waits for it. A power cut costs at most that much.
 //! - **Every seq below `next` is held, gone, or acked**, see [`ledger`]. Rows are deleted only by a verified [`Ack`]; the bounds on bytes and age
-//!   evict the oldest rows and leave a gone record, so a hub can tell "dropped on purpose" from "lost".
-//! - A damaged file is renamed and kept, and a new one begins; the gateway never stops for it.
-//! - If a commit fails (disk full, read-only), the group stays in memory and is tried again; meanwhile at most 4,096 events wait, then the sources do.
+//!   evict rows and leave a gone record, so a hub can tell "dropped on purpose" from "lost". First go the too old ones, then marks of dwelling, which
+//!   the exit of the same stay repeats, then the oldest.
+//! - **A damaged file** is renamed and kept, what can be read of it goes into a new one ([`salvage`]); the gateway never stops for it.
+//! - **A disk that refuses** (full, read-only, away, also at the start): at most 4,096 events wait in memory. They get seqs that were reserved
+//!   before, so they can be sent, and are written when the disk is well again. The disk is asked again after 0.2 to 30 s.
+//! - **What nobody takes** becomes a dead letter: a copy stays in the file, and a gone record tells the hub.
 //!
 //! No MAC address and no coordinate is in the file: the types that reach it have no field for one.
 
+mod bounds;
+mod commit;
+mod disk;
 mod file;
+mod group;
 pub mod ledger;
 pub mod look;
+mod ring;
+mod rows;
+pub mod salvage;
 mod writer;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
-    time::Instant,
 };
 
-use passage_protocol::{Ack, Clock, Event, MAX_EVENTS, Millis, Seq, SeqRange};
+use passage_protocol::{Ack, Event, MAX_EVENTS, Millis, Seq, SeqRange};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{Change, SavedState, health::Health};
+use crate::{
+    Change, SavedState,
+    clock::{Keeper, boot},
+    health::Health,
+};
 pub use ledger::{AckEffect, Ledger, MAX_ANSWERS, Verdict};
 pub use writer::Writer;
 
@@ -73,6 +87,9 @@ pub enum OutboxError {
     /// A read failed.
     #[error("the outbox cannot be read: {0}")]
     Read(#[from] sqlx::Error),
+    /// The disk refuses so far; the writer tries again.
+    #[error("the outbox cannot be opened yet")]
+    Away,
     /// The writer has ended.
     #[error("the outbox is closed")]
     Closed,
@@ -84,13 +101,63 @@ impl OutboxError {
     }
 
     fn open(file: &Path, e: sqlx::Error) -> Self {
-        // SQLITE_CORRUPT and SQLITE_NOTADB, in their primary and extended forms.
-        let code = e.as_database_error().and_then(|d| d.code()).and_then(|c| c.parse::<i64>().ok());
-        match code.map(|c| c & 0xff) {
-            Some(11 | 26) => Self::Corrupt(e.to_string()),
-            _ => Self::Open(file.to_owned(), e),
-        }
+        if is_damage(&e) { Self::Corrupt(e.to_string()) } else { Self::Open(file.to_owned(), e) }
     }
+
+    /// True if trying again does not help.
+    fn is_final(&self) -> bool {
+        matches!(self, Self::InUse(_) | Self::Newer(_))
+    }
+}
+
+/// True for SQLITE_CORRUPT and SQLITE_NOTADB, in their primary and extended forms.
+fn is_damage(e: &sqlx::Error) -> bool {
+    let code = e.as_database_error().and_then(|d| d.code()).and_then(|c| c.parse::<i64>().ok());
+    matches!(code.map(|c| c & 0xff), Some(11 | 26))
+}
+
+/// What the file says of its seqs, and the time.
+#[derive(Debug, Clone, Copy)]
+struct Numbers<'a> {
+    epoch: &'a str,
+    next: Seq,
+    reserved: Seq,
+    now: Millis,
+}
+
+impl<'a> Numbers<'a> {
+    fn of(ledger: &'a Ledger, now: Millis) -> Self {
+        Self { epoch: ledger.epoch(), next: ledger.next(), reserved: ledger.reserved(), now }
+    }
+}
+
+/// The open file, once it is; clones share it.
+#[derive(Debug, Clone, Default)]
+struct Slot(Arc<Mutex<Option<file::Store>>>);
+
+impl Slot {
+    fn get(&self) -> Option<file::Store> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts another one there and gives the old one.
+    fn set(&self, store: Option<file::Store>) -> Option<file::Store> {
+        std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), store)
+    }
+}
+
+/// Held events that may go into one envelope.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Picked {
+    /// In ascending order of their seqs.
+    pub events: Vec<Event>,
+    /// Their times were read from a clock that could be trusted.
+    pub synced: bool,
+}
+
+/// True if there is an outbox in `dir`, sound or not.
+pub fn is_there(dir: &Path) -> bool {
+    dir.join(file::FILE).exists()
 }
 
 /// What the writer is asked to do.
@@ -99,7 +166,7 @@ enum Order {
     Append { batch: Batch, flush: bool, done: Option<oneshot::Sender<()>> },
     Apply { ack: Box<Ack>, done: oneshot::Sender<Verdict> },
     NewEpoch { done: oneshot::Sender<()> },
-    GiveUp { range: SeqRange, done: oneshot::Sender<()> },
+    Bury { range: SeqRange, why: &'static str, done: oneshot::Sender<()> },
     Close { done: oneshot::Sender<()> },
 }
 
@@ -115,43 +182,79 @@ pub struct Progress {
 /// Handle of the outbox; clones share one file.
 #[derive(Debug, Clone)]
 pub struct Outbox {
-    store: file::Store,
+    store: Slot,
     ledger: Arc<Mutex<Ledger>>,
+    ring: ring::Ring,
     orders: mpsc::Sender<Order>,
     progress: watch::Receiver<Progress>,
     health: Arc<Health>,
-    started: Instant,
+    keeper: Keeper,
+    boot: Arc<str>,
     replay: u64,
     set_aside: Option<PathBuf>,
+    salvaged: Arc<Vec<(String, Vec<u8>, Vec<u8>)>>,
 }
 
 impl Outbox {
     /// Opens the outbox in `dir` and gives its handle and the writer, which the caller must run.
     ///
-    /// A damaged file is set aside. Errors: the folder cannot be used, or another process uses it.
+    /// A damaged file is set aside. A folder or a disk that refuses is no error: the writer goes on trying, and a flag is raised meanwhile.
+    ///
+    /// # Errors
+    /// Another process uses the folder, or a newer version made the file.
     pub async fn open(
         dir: &Path,
         bounds: &passage_config::Outbox,
-        clock: Clock,
+        keeper: Keeper,
         health: Arc<Health>,
     ) -> Result<(Self, Writer), OutboxError> {
-        let opened = file::open(dir).await?;
-        let started = Instant::now();
         let (orders, inbox) = mpsc::channel(256);
-        let (tell, progress) = watch::channel(Progress { next: opened.ledger.next(), held: opened.ledger.held().count() });
-        let ledger = Arc::new(Mutex::new(opened.ledger));
-        let outbox = Self {
-            store: opened.store.clone(),
+        let (tell, progress) = watch::channel(Progress::default());
+        let (store, ring, boot): (_, _, Arc<str>) = (Slot::default(), ring::Ring::default(), boot::id().into());
+        let ledger = Arc::new(Mutex::new(Ledger::unknown()));
+        let mut writer = Writer {
+            dir: dir.to_owned(),
+            lock: None,
+            store: store.clone(),
             ledger: Arc::clone(&ledger),
-            orders,
-            progress,
+            ring: ring.clone(),
+            inbox,
+            tell,
+            bounds: *bounds,
+            keeper: keeper.clone(),
             health: Arc::clone(&health),
-            started,
-            replay: opened.replay,
-            set_aside: opened.set_aside,
+            boot: Arc::clone(&boot),
+            bytes: 0,
+            group: group::Group::default(),
+            trouble: None,
+            is_settled: false,
         };
-        let writer = Writer::new(opened.store, ledger, inbox, tell, *bounds, opened.bytes, clock, started, health);
+        let mut outbox =
+            Self { store, ledger, ring, orders, progress, health, keeper, boot, replay: 0, set_aside: None, salvaged: Arc::default() };
+        match file::lock(dir).map(|lock| writer.lock = Some(lock)) {
+            Ok(()) => match file::open(dir).await {
+                Ok(opened) => outbox.take(opened, &mut writer),
+                Err(e) if e.is_final() => return Err(e),
+                Err(e) => tracing::warn!("{e}"),
+            },
+            Err(e) if e.is_final() => return Err(e),
+            Err(e) => tracing::warn!("{e}"),
+        }
         Ok((outbox, writer))
+    }
+
+    /// Notes what the start found in the file.
+    fn take(&mut self, opened: file::Opened, writer: &mut Writer) {
+        self.replay = opened.salvaged.replay.unwrap_or(opened.replay);
+        self.set_aside.clone_from(&opened.set_aside);
+        self.salvaged = Arc::new(opened.salvaged.saved.clone());
+        writer.take(opened);
+        writer.publish_progress();
+    }
+
+    /// True once the file is open. Before, nothing is known of what it holds.
+    pub fn is_open(&self) -> bool {
+        self.store.get().is_some()
     }
 
     /// Hands a batch over. `flush` commits without waiting for a fuller group; `done` is answered when the batch is durable. Waits when the disk
@@ -178,15 +281,17 @@ impl Outbox {
         self.ask(|done| Order::NewEpoch { done }).await
     }
 
-    /// Gives up rows that cannot be read; a gone record stays.
-    pub async fn give_up(&self, range: SeqRange) -> Result<(), OutboxError> {
-        self.ask(|done| Order::GiveUp { range, done }).await
+    /// Makes dead letters of rows that cannot be delivered; a gone record stays.
+    pub async fn bury(&self, range: SeqRange, why: &'static str) -> Result<(), OutboxError> {
+        self.ask(|done| Order::Bury { range, why, done }).await
     }
 
     /// Commits what waits, gives the unused rest of the seq block back, and closes the file.
     pub async fn close(&self) {
         let _ = self.ask(|done| Order::Close { done }).await;
-        self.store.read.close().await;
+        if let Some(store) = self.store.get() {
+            store.read.close().await;
+        }
     }
 
     async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, OutboxError> {
@@ -205,9 +310,9 @@ impl Outbox {
         self.progress.clone()
     }
 
-    /// Milliseconds since this run began, never scaled.
+    /// Milliseconds since the machine was booted, never scaled.
     pub fn mono(&self) -> i64 {
-        i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX)
+        boot::millis()
     }
 
     /// Where the capture stood when the file was opened.
@@ -225,40 +330,83 @@ impl Outbox {
         self.ledger().held().is_empty() && self.health.uncommitted.load(Ordering::SeqCst) == 0
     }
 
-    /// States to restore at a start: machine, key, value.
+    /// States to restore at a start: machine, key, value. None while the file is not open.
     pub async fn saved_states(&self) -> Result<Vec<(String, Vec<u8>, Vec<u8>)>, OutboxError> {
-        Ok(file::saved(&self.store.read).await?)
+        if !self.salvaged.is_empty() {
+            return Ok(self.salvaged.to_vec());
+        }
+        match self.store.get() {
+            Some(store) => Ok(rows::saved(&store.read).await?),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// The lowest held seq whose fact is not older than `at`.
     pub async fn first_since(&self, at: Millis) -> Result<Option<Seq>, OutboxError> {
-        Ok(file::first_since(&self.store.read, at).await?)
+        match self.store.get() {
+            Some(store) => Ok(rows::first_since(&store.read, at).await?),
+            None => Ok(None),
+        }
     }
 
     /// When the oldest held event happened.
     pub async fn oldest(&self) -> Result<Option<Millis>, OutboxError> {
-        Ok(file::oldest(&self.store.read, 1).await?.first().map(|r| r.1))
+        let in_memory = self.ring.within(&[SeqRange { from: 1, to: Seq::MAX }], 1).first().map(|row| row.at);
+        match self.store.get() {
+            Some(store) => Ok(rows::oldest(&store.read, 1).await?.first().map(|r| r.1).or(in_memory)),
+            None => Ok(in_memory),
+        }
     }
 
-    /// Reads the held events of `ranges`, at most [`MAX_EVENTS`] and at most `max_bytes` of JSON. A row that cannot be read is given up.
-    pub async fn read(&self, ranges: &[SeqRange], max_bytes: usize) -> Result<Vec<Event>, OutboxError> {
-        let mut events = Vec::new();
+    /// Reads the held events of `ranges` that may share an envelope: at most [`MAX_EVENTS`], at most `max_bytes` of JSON (but always one), and all
+    /// from a clock that was trusted or all from one that was not. A row that is no event becomes a dead letter.
+    pub async fn read(&self, ranges: &[SeqRange], max_bytes: usize) -> Result<Picked, OutboxError> {
+        let mut picked = Picked::default();
         let mut bytes = 0;
-        for range in ranges {
-            for (seq, json) in file::rows(&self.store.read, *range).await? {
-                bytes += json.len() + 1;
-                if !events.is_empty() && (bytes > max_bytes || events.len() == MAX_EVENTS) {
-                    return Ok(events);
+        for row in self.rows(ranges).await? {
+            bytes += row.json.len() + 1;
+            let is_full = bytes > max_bytes || picked.events.len() == MAX_EVENTS || row.synced != picked.synced;
+            if !picked.events.is_empty() && is_full {
+                break;
+            }
+            let seq = row.seq;
+            match self.event(row) {
+                Some((event, synced)) => {
+                    picked.synced = synced;
+                    picked.events.push(event);
                 }
-                match serde_json::from_slice::<Event>(&json) {
-                    Ok(event) => events.push(Event { seq, ..event }),
-                    Err(_) => {
-                        tracing::error!("row {seq} of the outbox is not an event; it is given up and reported to the hub as evicted");
-                        self.give_up(SeqRange { from: seq, to: seq }).await?;
-                    }
+                None => {
+                    tracing::error!("row {seq} of the outbox is not an event; it becomes a dead letter and is reported to the hub");
+                    self.bury(SeqRange { from: seq, to: seq }, "not an event").await?;
                 }
             }
         }
-        Ok(events)
+        Ok(picked)
+    }
+
+    /// The rows of these ranges from memory and file, in ascending order. Memory first: what is written meanwhile is then found in the file.
+    async fn rows(&self, ranges: &[SeqRange]) -> Result<impl Iterator<Item = ring::Row>, OutboxError> {
+        let mut rows: BTreeMap<Seq, ring::Row> = self.ring.within(ranges, MAX_EVENTS).into_iter().map(|row| (row.seq, row)).collect();
+        if let Some(store) = self.store.get() {
+            for range in ranges {
+                match rows::within(&store.read, *range).await {
+                    Ok(more) => rows.extend(more.into_iter().map(|row| (row.seq, row))),
+                    Err(e) if rows.is_empty() => return Err(e.into()),
+                    Err(e) => tracing::debug!("the file cannot be read ({e}); what is in memory is sent"),
+                }
+            }
+        }
+        Ok(rows.into_values())
+    }
+
+    /// The event of a row. The monotonic time of another boot says nothing in this one: it is told by the age on the wall clock.
+    fn event(&self, row: ring::Row) -> Option<(Event, bool)> {
+        let event: Event = serde_json::from_slice(&row.json).ok()?;
+        let mut event = Event { seq: row.seq, ..event };
+        event.check().ok()?;
+        if !row.synced && row.boot != self.boot {
+            event.mono = self.mono().saturating_sub(self.keeper.clock().now().since(event.at));
+        }
+        Some((event, row.synced))
     }
 }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::Input;
 use crate::{
     beacon::{Decoder, Sighting},
+    clock::boot,
     geofence::Geofences,
     health::Health,
     outbox::{Batch, Outbox, OutboxError},
@@ -20,8 +21,6 @@ use crate::{
     presence::{Presence, Steps},
     radio::Heard,
 };
-
-mod boot;
 
 /// Strangers' adverts move only the position in the capture; it is written once for so many.
 const LAZY_POSITION: u64 = 256;

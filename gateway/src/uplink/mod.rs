@@ -4,12 +4,15 @@
 //! outbox only on an [`Ack`](passage_protocol::Ack) that a pinned hub key signed. That makes the rest simple: whatever happens on a connection, the
 //! next one begins again from the outbox, and what arrives twice is told apart by its seq.
 //!
-//! On each connection: subscribe to our acks, our state and the hubs' states; say `online`; say `hello` and wait for the answer; then send, live
-//! events before the backlog. While no hub is online we hold, and try one envelope a minute in case its state is wrong.
+//! On each connection ([`session`] has its states): subscribe to our acks, our state and the hubs' states; say `online`; say `hello` and wait for the
+//! answer; then send, live events before the backlog. A large backlog begins at a random moment, so that the gateways of a chain do not all begin at
+//! once, and keeps to the rate that the hub grants. While no hub is online we hold, and try one envelope a minute in case its state is wrong.
 
 mod inbound;
 pub(crate) mod link;
+mod send;
 mod session;
+mod sieve;
 pub mod window;
 
 use std::{
@@ -18,11 +21,12 @@ use std::{
 };
 
 use passage_config::Mqtt;
-use passage_protocol::{Clock, GatewayId, GatewayState, VERSION, sign::Pinned};
+use passage_protocol::{GatewayId, GatewayState, VERSION, sign::Pinned};
 use tokio_util::sync::CancellationToken;
 
-use crate::{health::Health, outbox::Outbox};
+use crate::{clock::Keeper, health::Health, outbox::Outbox};
 use session::{End, Session};
+use sieve::Sieve;
 
 /// Longest pause between two tries to connect.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
@@ -41,8 +45,10 @@ pub struct Uplink {
     pub hub_keys: Pinned,
     /// Where the events are.
     pub outbox: Outbox,
-    /// Business time, for `sent_at`.
-    pub clock: Clock,
+    /// Longest time within which a backlog begins after a reconnection.
+    pub spread: Duration,
+    /// Business time, for `sent_at`; the hubs' acks set it when nobody else has.
+    pub keeper: Keeper,
     /// Counters and flags.
     pub health: Arc<Health>,
     /// Random id of this run.
@@ -71,9 +77,10 @@ impl Uplink {
     pub async fn run(self, stop: CancellationToken) {
         let mut pause = Duration::from_millis(100);
         let mut told = Told::default();
+        let mut sieve = Sieve::default();
         while !stop.is_cancelled() {
             let before = self.health.connections.load(Ordering::Relaxed);
-            match Session::new(&self).run(&stop).await {
+            match Session::new(&self, &mut sieve).run(&stop).await {
                 End::Stopped => return,
                 End::Lost(why) => {
                     if self.health.connections.load(Ordering::Relaxed) > before {
@@ -107,7 +114,7 @@ impl Uplink {
 
     /// What we say of ourselves.
     async fn state(&self, online: bool) -> GatewayState {
-        let now = self.clock.now();
+        let now = self.keeper.clock().now();
         let backlog = self.outbox.ledger().held().count();
         let oldest = if backlog == 0 { None } else { self.outbox.oldest().await.ok().flatten() };
         GatewayState {

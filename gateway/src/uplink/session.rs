@@ -1,18 +1,18 @@
-//! One connection from CONNACK to its loss.
+//! One connection from CONNACK to its loss: its states, and what is done in each.
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::atomic::Ordering,
     time::Duration,
 };
 
-use passage_protocol::{Ack, Envelope, GatewayState, Gone, Hello, HubId, MAX_PAYLOAD, Millis, Seq, Topic};
+use passage_protocol::{Ack, GatewayState, Gone, Hello, HubId, Millis, Seq, Topic};
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Uplink,
     link::{Link, LinkEvent, LinkOptions, Token},
+    sieve::Sieve,
     window::Window,
 };
 
@@ -26,8 +26,6 @@ const TRIAL: Duration = Duration::from_secs(60);
 const STATE_AGAIN: Duration = Duration::from_secs(30);
 /// With messages in flight, the broker has so long to answer one.
 const SILENT_BROKER: Duration = Duration::from_secs(30);
-/// Room that an envelope needs beside its events.
-const FRAME: usize = 4 * 1024;
 
 /// How a session ended.
 #[derive(Debug)]
@@ -45,28 +43,44 @@ pub(super) enum Flying {
     Other,
 }
 
-/// How far the connection is.
+/// The states of a connection, in their order. A hub that comes back leads to `Greeting` again: what was sent meanwhile may have reached nobody.
 #[derive(Debug)]
 pub(super) enum Phase {
+    /// Until all subscriptions stand.
     Connecting,
-    /// Waiting for the answer to the hello that was last said at this time.
-    Hello {
-        said: Option<Duration>,
-    },
-    /// Sending.
-    Open(Box<Window>),
+    /// Until a hub has answered the hello that was last said at this time.
+    Greeting { said: Option<Duration> },
+    /// Sending to hubs that are online.
+    Sending(Box<Window>),
+    /// No hub is online: events are held, and one envelope now and then is tried in case that is wrong.
+    Holding(Box<Window>),
+}
+
+impl Phase {
+    /// The window of a state that has one.
+    pub(super) fn window(&mut self) -> Option<&mut Window> {
+        match self {
+            Self::Sending(window) | Self::Holding(window) => Some(window),
+            Self::Connecting | Self::Greeting { .. } => None,
+        }
+    }
 }
 
 /// A connection and what is known and owed on it.
 pub(super) struct Session<'a> {
     pub(super) up: &'a Uplink,
+    pub(super) sieve: &'a mut Sieve,
     pub(super) link: Link,
     pub(super) phase: Phase,
+    /// The epoch that the connection speaks of.
+    pub(super) epoch: String,
     pub(super) window: usize,
     pub(super) max_packet: usize,
     pub(super) hubs: BTreeMap<HubId, bool>,
     pub(super) flying: HashMap<Token, Flying>,
     pub(super) envelopes_flying: usize,
+    pub(super) envelopes_taken: u64,
+    pub(super) others_taken: u64,
     pub(super) answers: Vec<Gone>,
     pub(super) not_before: Duration,
     pub(super) last_envelope: Option<Duration>,
@@ -75,17 +89,21 @@ pub(super) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    pub fn new(up: &'a Uplink) -> Self {
+    pub fn new(up: &'a Uplink, sieve: &'a mut Sieve) -> Self {
         let now = up.now();
         Self {
             up,
+            sieve,
             link: Link::connect(&options(up)),
             phase: Phase::Connecting,
+            epoch: up.outbox.ledger().epoch().to_owned(),
             window: 1,
             max_packet: usize::MAX,
             hubs: BTreeMap::new(),
             flying: HashMap::new(),
             envelopes_flying: 0,
+            envelopes_taken: 0,
+            others_taken: 0,
             answers: Vec::new(),
             not_before: Duration::ZERO,
             last_envelope: None,
@@ -97,11 +115,11 @@ impl<'a> Session<'a> {
     pub async fn run(mut self, stop: &CancellationToken) -> End {
         let mut progress = self.up.outbox.progress();
         loop {
-            self.pump().await;
+            self.step().await;
             let now = self.up.now();
             let is_waiting = !self.flying.is_empty() || matches!(self.phase, Phase::Connecting);
             if is_waiting && now >= self.last_answer + SILENT_BROKER {
-                return End::Lost("the broker has answered nothing for 30 s".into());
+                return self.lost("the broker has answered nothing for 30 s".into()).await;
             }
             let wake = self.next_wake(now).saturating_sub(now).max(Duration::from_millis(1));
             tokio::select! {
@@ -110,8 +128,8 @@ impl<'a> Session<'a> {
                     self.farewell().await;
                     return End::Stopped;
                 }
-                event = self.link.event() => if let LinkEvent::Lost(why) = &event {
-                    return End::Lost(why.clone());
+                event = self.link.event() => if let LinkEvent::Lost(why) = event {
+                    return self.lost(why).await;
                 } else {
                     self.handle(event).await;
                 },
@@ -123,99 +141,102 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// What was in flight may be the reason.
+    async fn lost(self, why: String) -> End {
+        if self.envelopes_taken == 0 && self.others_taken > 0 {
+            let envelopes = self.flying.values().filter_map(|f| if let Flying::Envelope { seqs, .. } = f { Some(seqs) } else { None });
+            let flying: Vec<Seq> = envelopes.flatten().copied().collect();
+            if let Some(seq) = self.sieve.lost(&flying) {
+                self.up.bury(seq, "the broker closes the connection over it").await;
+            }
+        }
+        End::Lost(why)
+    }
+
     pub(super) fn hub_online(&self) -> bool {
         self.hubs.values().any(|online| *online)
     }
 
-    /// Publishes whatever is due now.
-    async fn pump(&mut self) {
-        if matches!(self.phase, Phase::Connecting) {
-            return;
-        }
+    /// Does what is due in the present state.
+    async fn step(&mut self) {
+        self.follow_epoch();
         let now = self.up.now();
+        match self.phase {
+            Phase::Connecting => {}
+            Phase::Greeting { said } => self.greet(said, now).await,
+            Phase::Sending(_) => self.send_all(now).await,
+            Phase::Holding(_) => self.hold(now).await,
+        }
+    }
+
+    /// The outbox may have opened, or begun a new epoch, meanwhile: then everything begins anew.
+    pub(super) fn follow_epoch(&mut self) {
+        let epoch = self.up.outbox.ledger().epoch().to_owned();
+        if epoch != self.epoch {
+            self.epoch = epoch;
+            self.leave_epoch();
+        }
+    }
+
+    /// State `Greeting`: say who we are, and again when nobody answers.
+    async fn greet(&mut self, said: Option<Duration>, now: Duration) {
+        self.tell_state(now).await;
+        let is_due = said.is_none_or(|at| now >= at + self.hello_again());
+        let hello = {
+            let ledger = self.up.outbox.ledger();
+            (is_due && ledger.is_known())
+                .then(|| Hello::new(self.up.id.clone(), ledger.epoch().to_owned(), ledger.first(), ledger.next(), self.up.boot.clone()))
+        };
+        if let Some(hello) = hello {
+            self.phase = Phase::Greeting { said: Some(now) };
+            self.publish(&Topic::Hello(self.up.id.clone()), false, hello.to_vec(), Flying::Other);
+        }
+    }
+
+    fn hello_again(&self) -> Duration {
+        if self.hub_online() { HELLO_AGAIN } else { TRIAL }
+    }
+
+    /// State `Sending`: as many envelopes as may be in flight.
+    async fn send_all(&mut self, now: Duration) {
+        self.tell_state(now).await;
+        while self.may_send(now) && self.send(now).await {}
+    }
+
+    /// State `Holding`: one envelope a minute.
+    async fn hold(&mut self, now: Duration) {
+        self.tell_state(now).await;
+        if self.may_send(now) {
+            self.send(now).await;
+        }
+    }
+
+    /// Our own state, when it is due.
+    async fn tell_state(&mut self, now: Duration) {
         if now >= self.state_due {
             self.state_due = now + STATE_AGAIN;
             let state = self.up.state(true).await;
             self.publish(&Topic::State(self.up.id.clone()), true, state.to_vec(), Flying::Other);
         }
-        if self.hello_due().is_some_and(|due| now >= due) {
-            self.hello(now);
-        }
-        while self.may_send(now) && self.send(now).await {}
-    }
-
-    fn hello(&mut self, now: Duration) {
-        let hello = {
-            let ledger = self.up.outbox.ledger();
-            Hello::new(self.up.id.clone(), ledger.epoch().to_owned(), ledger.first(), ledger.next(), self.up.boot.clone())
-        };
-        self.phase = Phase::Hello { said: Some(now) };
-        self.publish(&Topic::Hello(self.up.id.clone()), false, hello.to_vec(), Flying::Other);
-    }
-
-    fn hello_due(&self) -> Option<Duration> {
-        match self.phase {
-            Phase::Hello { said: None } => Some(Duration::ZERO),
-            Phase::Hello { said: Some(at) } => Some(at + if self.hub_online() { HELLO_AGAIN } else { TRIAL }),
-            _ => None,
-        }
     }
 
     fn may_send(&self, now: Duration) -> bool {
-        matches!(self.phase, Phase::Open(_)) && self.envelopes_flying < self.window && now >= self.send_from()
+        self.envelopes_flying < self.in_flight() && now >= self.send_from()
+    }
+
+    /// How many envelopes may be in flight.
+    fn in_flight(&self) -> usize {
+        if self.sieve.is_careful() { 1 } else { self.window }
     }
 
     /// The earliest time of the next envelope.
     fn send_from(&self) -> Duration {
-        let trial = self.last_envelope.filter(|_| !self.hub_online()).map_or(Duration::ZERO, |at| at + TRIAL);
+        let is_holding = matches!(self.phase, Phase::Holding(_));
+        let trial = self.last_envelope.filter(|_| is_holding).map_or(Duration::ZERO, |at| at + TRIAL);
         trial.max(self.not_before)
     }
 
-    /// Sends one envelope; false when there is none to send now.
-    async fn send(&mut self, now: Duration) -> bool {
-        let Phase::Open(window) = &mut self.phase else { return false };
-        let ranges = {
-            let ledger = self.up.outbox.ledger();
-            window.next(ledger.held(), ledger.next(), now)
-        };
-        if ranges.is_empty() && self.answers.is_empty() {
-            return false;
-        }
-        let room = MAX_PAYLOAD.min(self.max_packet).saturating_sub(FRAME + self.answers.len() * 80);
-        let events = match self.up.outbox.read(&ranges, room).await {
-            Ok(events) if !(events.is_empty() && self.answers.is_empty()) => events,
-            other => {
-                if let Err(e) = other {
-                    tracing::warn!("{e}");
-                }
-                self.not_before = now + Duration::from_secs(1);
-                return false;
-            }
-        };
-        let seqs: Vec<Seq> = events.iter().map(|e| e.seq).collect();
-        let gone = std::mem::take(&mut self.answers);
-        let epoch = self.up.outbox.ledger().epoch().to_owned();
-        let envelope = Envelope {
-            sent_at: self.up.clock.now(),
-            sent_mono: self.up.outbox.mono(),
-            events,
-            gone: gone.clone(),
-            ..Envelope::new(self.up.id.clone(), epoch, self.up.boot.clone())
-        };
-        if !self.publish(&Topic::Event(self.up.id.clone()), false, envelope.to_vec(), Flying::Envelope { seqs: seqs.clone(), gone }) {
-            self.answers = envelope.gone;
-            self.not_before = now + Duration::from_millis(20);
-            return false;
-        }
-        if let Phase::Open(window) = &mut self.phase {
-            window.sent(&seqs, now);
-        }
-        self.up.health.envelopes.fetch_add(1, Ordering::Relaxed);
-        self.last_envelope = Some(now);
-        true
-    }
-
-    fn publish(&mut self, topic: &Topic, retain: bool, payload: Vec<u8>, what: Flying) -> bool {
+    pub(super) fn publish(&mut self, topic: &Topic, retain: bool, payload: Vec<u8>, what: Flying) -> bool {
         let Some(token) = self.link.publish(&topic.to_string(), retain, payload) else { return false };
         if self.flying.is_empty() {
             self.last_answer = self.up.now();
@@ -226,23 +247,25 @@ impl<'a> Session<'a> {
     }
 
     fn next_wake(&self, now: Duration) -> Duration {
-        if matches!(self.phase, Phase::Connecting) {
-            return self.last_answer + SILENT_BROKER;
+        let silence = if self.flying.is_empty() { Duration::MAX } else { self.last_answer + SILENT_BROKER };
+        let due = match &self.phase {
+            Phase::Connecting => return self.last_answer + SILENT_BROKER,
+            Phase::Greeting { .. } if !self.up.outbox.ledger().is_known() => Duration::MAX,
+            Phase::Greeting { said } => said.map_or(now, |at| at + self.hello_again()),
+            Phase::Sending(window) | Phase::Holding(window) => self.next_envelope(window, now),
+        };
+        due.min(self.state_due).min(silence)
+    }
+
+    fn next_envelope(&self, window: &Window, now: Duration) -> Duration {
+        if self.envelopes_flying >= self.in_flight() {
+            return Duration::MAX;
         }
-        let mut wake = self.state_due.min(self.hello_due().unwrap_or(Duration::MAX));
-        if !self.flying.is_empty() {
-            wake = wake.min(self.last_answer + SILENT_BROKER);
-        }
-        if let Phase::Open(window) = &self.phase
-            && self.envelopes_flying < self.window
-        {
-            let due = if self.answers.is_empty() { window.next_due(self.up.outbox.ledger().held(), now) } else { Some(now) };
-            let held_back = self.send_from();
-            // Before `not_before` even new rows wait, and nothing else would wake us for them.
-            let waiting = (held_back > now).then_some(held_back);
-            wake = due.map(|d| d.max(held_back)).into_iter().chain(waiting).fold(wake, Duration::min);
-        }
-        wake
+        let due = if self.answers.is_empty() { window.next_due(self.up.outbox.ledger().held(), now) } else { Some(now) };
+        let held_back = self.send_from();
+        // Before that time even new rows wait, and nothing else would wake us for them.
+        let waiting = (held_back > now).then_some(held_back);
+        due.map(|d| d.max(held_back)).into_iter().chain(waiting).min().unwrap_or(Duration::MAX)
     }
 
     /// Says `offline` ourselves and closes in order, so that the will is not published.
@@ -281,7 +304,7 @@ fn options(up: &Uplink) -> LinkOptions {
         gateway: up.id.clone(),
         boot: up.boot.clone(),
         online: false,
-        at: Millis(up.clock.now().0),
+        at: Millis(up.keeper.clock().now().0),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         backlog: 0,
         oldest_ms: 0,

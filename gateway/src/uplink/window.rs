@@ -34,6 +34,7 @@ pub struct Window {
     live_from: Seq,
     live_next: Seq,
     backlog_next: Seq,
+    backlog_from: Duration,
     sent: BTreeMap<Seq, Sent>,
     again: BTreeSet<Seq>,
     bucket: Bucket,
@@ -46,6 +47,7 @@ impl Window {
             live_from,
             live_next: live_from,
             backlog_next: 1,
+            backlog_from: now,
             sent: BTreeMap::new(),
             again: BTreeSet::new(),
             bucket: Bucket { rate: 50.0, level: 50.0, at: now },
@@ -55,6 +57,11 @@ impl Window {
     /// Events per second that the hub grants for the backlog.
     pub fn set_backlog_rate(&mut self, rate: u32) {
         self.bucket.rate = f64::from(rate.max(1));
+    }
+
+    /// The backlog begins at this time.
+    pub fn hold_backlog(&mut self, until: Duration) {
+        self.backlog_from = until;
     }
 
     /// The rows of the next envelope: those to repeat, then live ones, then backlog. At most 200; empty when there is nothing to do now.
@@ -70,6 +77,7 @@ impl Window {
         }
         let granted = self.bucket.whole(now).min(MAX_EVENTS as u64);
         if picked.is_empty()
+            && now >= self.backlog_from
             && let Some(backlog) = self.backlog()
         {
             take(held, backlog, granted, &mut picked);
@@ -106,6 +114,9 @@ impl Window {
     /// A hub misses these rows: send them at once, but those just sent only when they have had time to arrive.
     pub fn missing(&mut self, ranges: &[SeqRange], now: Duration) {
         for range in ranges {
+            for seq in self.passed_over(*range) {
+                self.again.insert(seq);
+            }
             for (&seq, sent) in self.sent.range_mut(range.from..=range.to) {
                 if now >= sent.at + SETTLE {
                     self.again.insert(seq);
@@ -132,8 +143,18 @@ impl Window {
         }
         let retry = self.sent.values().map(|s| s.retry_at).min();
         let may_refill = self.sent.len() < MAX_WAITING;
-        let refill = self.backlog().filter(|&b| may_refill && held.within(b).next().is_some()).map(|_| self.bucket.full_one_at(now));
+        let refill = self
+            .backlog()
+            .filter(|&b| may_refill && held.within(b).next().is_some())
+            .map(|_| self.bucket.full_one_at(now).max(self.backlog_from));
         retry.into_iter().chain(refill).min()
+    }
+
+    /// Rows of `range` whose turn has passed although they were never sent: they could not be read then.
+    fn passed_over(&self, range: SeqRange) -> Vec<Seq> {
+        let passed = [SeqRange::new(1, self.backlog_next - 1), SeqRange::new(self.live_from, self.live_next - 1)];
+        let parts = passed.into_iter().flatten().filter_map(|p| SeqRange::new(p.from.max(range.from), p.to.min(range.to)));
+        parts.flat_map(|part| part.from..=part.to).filter(|seq| !self.sent.contains_key(seq)).collect()
     }
 
     /// The backlog that was not sent on this connection.
@@ -238,6 +259,29 @@ mod tests {
             w.sent(&next, now);
         }
         assert!((200..=260).contains(&total), "{total} rows in 10 s at 20/s");
+    }
+
+    #[test]
+    fn a_backlog_that_is_held_back_begins_in_time_and_live_rows_do_not_wait() {
+        let mut w = Window::new(11, secs(0));
+        w.hold_backlog(secs(30));
+        let held = held(1..=11);
+        let live = seqs(&w.next(&held, 12, secs(0)));
+        assert_eq!(live, [11]);
+        w.sent(&live, secs(0));
+        w.stored(&[SeqRange { from: 11, to: 11 }]);
+        assert!(w.next(&held, 12, secs(29)).is_empty());
+        assert_eq!(w.next_due(&held, secs(1)), Some(secs(30)));
+        assert_eq!(seqs(&w.next(&held, 12, secs(30))), (1..=10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_row_that_was_passed_over_is_sent_when_the_hub_misses_it() {
+        let mut w = Window::new(1, secs(0));
+        let held = held(1..=3);
+        w.sent(&[1, 3], secs(0));
+        w.missing(&[SeqRange { from: 2, to: 2 }], secs(0));
+        assert_eq!(seqs(&w.next(&held, 4, secs(0))), [2]);
     }
 
     #[test]

@@ -19,6 +19,7 @@ use std::{
 use passage_config::Mqtt;
 use passage_gateway::{
     Change,
+    clock::Keeper,
     health::Health,
     outbox::{Batch, Outbox},
     uplink::Uplink,
@@ -293,7 +294,12 @@ pub fn batch(numbers: impl IntoIterator<Item = u64>) -> Batch {
 }
 
 pub fn bounds() -> passage_config::Outbox {
-    passage_config::Outbox { commit_within: Duration::from_millis(5), max_bytes: 100_000_000, max_age: Duration::from_secs(7 * 86_400) }
+    passage_config::Outbox {
+        commit_within: Duration::from_millis(5),
+        max_bytes: 100_000_000,
+        max_age: Duration::from_secs(7 * 86_400),
+        backlog_spread: Duration::ZERO,
+    }
 }
 
 pub fn clock() -> Clock {
@@ -314,7 +320,7 @@ impl Box1 {
 
     pub async fn open_with(dir: &Path, bounds: passage_config::Outbox) -> Self {
         let health = Arc::new(Health::default());
-        let (outbox, writer) = Outbox::open(dir, &bounds, clock(), Arc::clone(&health)).await.unwrap();
+        let (outbox, writer) = Outbox::open(dir, &bounds, Keeper::new(clock()), Arc::clone(&health)).await.unwrap();
         Self { outbox, health, writer: Some(tokio::spawn(writer.run(CancellationToken::new()))) }
     }
 
@@ -345,7 +351,8 @@ impl Up {
             mqtt,
             hub_keys: Pinned::from_base64([hub_key().public().as_str()]).unwrap(),
             outbox: b.outbox.clone(),
-            clock: clock(),
+            spread: Duration::ZERO,
+            keeper: Keeper::new(clock()),
             health: Arc::clone(&b.health),
             boot: hex::encode(rand::random::<[u8; 4]>()),
             started: Instant::now(),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    GatewayId, Seq, SeqRange, SeqSet, VERSION, WireError, check_name, check_version,
+    GatewayId, Millis, Seq, SeqRange, SeqSet, VERSION, WireError, check_name, check_version,
     sign::{Pinned, SignatureError, Signing},
 };
 
@@ -30,6 +30,10 @@ pub struct Ack {
     pub missing: Vec<SeqRange>,
     /// Events per second that the gateway may send from its backlog.
     pub backlog_rate: u32,
+    /// Business time of the hub when it signed. A gateway whose clock nobody has set takes it, but never goes back for it: an old ack can be
+    /// played again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Millis>,
     /// Id of the signing key.
     pub key: String,
     /// Signature over this ack with an empty `sig`.
@@ -37,15 +41,28 @@ pub struct Ack {
 }
 
 impl Ack {
-    /// A signed ack. With more than 64 missing ranges, `max` is lowered so that the first 64 tell the whole truth.
+    /// A signed ack without the hub's time, see [`Ack::signed_at`].
     pub fn signed(gateway: GatewayId, epoch: String, max: Seq, missing: Vec<SeqRange>, backlog_rate: u32, key: &Signing) -> Self {
+        Self::signed_at(None, gateway, epoch, max, missing, backlog_rate, key)
+    }
+
+    /// A signed ack. With more than 64 missing ranges, `max` is lowered so that the first 64 tell the whole truth.
+    pub fn signed_at(
+        at: Option<Millis>,
+        gateway: GatewayId,
+        epoch: String,
+        max: Seq,
+        missing: Vec<SeqRange>,
+        backlog_rate: u32,
+        key: &Signing,
+    ) -> Self {
         let mut top = max;
         let mut missing = SeqSet::from_iter(missing).ranges().to_vec();
         if let Some(first_left_out) = missing.get(MAX_MISSING) {
             top = top.min(first_left_out.from.saturating_sub(1));
             missing.truncate(MAX_MISSING);
         }
-        let mut ack = Self { v: VERSION, gateway, epoch, max: top, missing, backlog_rate, key: key.key_id(), sig: String::new() };
+        let mut ack = Self { v: VERSION, gateway, epoch, max: top, missing, backlog_rate, at, key: key.key_id(), sig: String::new() };
         ack.sig = key.sign(DOMAIN, &ack.to_vec());
         ack
     }

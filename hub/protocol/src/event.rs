@@ -170,8 +170,11 @@ fn is_false(b: &bool) -> bool {
 }
 
 impl Event {
-    /// The rules that need no other knowledge.
-    fn check(&self) -> Result<(), WireError> {
+    /// The rules that need no other knowledge. An event that breaks one would spoil its whole envelope.
+    ///
+    /// # Errors
+    /// Tells the rule.
+    pub fn check(&self) -> Result<(), WireError> {
         if !is_seq(self.seq) {
             return Err(WireError::Contract("seqs count from 1 and fit 63 bits"));
         }
@@ -221,6 +224,8 @@ pub enum GoneReason {
     AckedBefore,
     /// Reserved in a block, but the gateway stopped before using it.
     NeverWritten,
+    /// No broker takes it, or it is no event; the gateway keeps it among its dead letters.
+    Undeliverable,
 }
 
 /// A range of seqs that the gateway accounts for but cannot deliver.
@@ -249,7 +254,8 @@ pub struct Envelope {
     pub sent_at: Millis,
     /// Monotonic milliseconds since boot at sending.
     pub sent_mono: i64,
-    /// True if the gateway trusts its clock.
+    /// True if the gateway trusts the clock that the times of these events were read from. If not, a hub corrects them by their age: by `sent_mono` less
+    /// `mono`, and where that is negative by `sent_at` less `at`.
     pub synced: bool,
     /// 1 to 200 events; may be empty only when `gone` is not.
     pub events: Vec<Event>,

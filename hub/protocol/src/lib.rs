@@ -28,7 +28,7 @@ pub use position::PositionSecret;
 pub use rid::{ChainKey, Rid};
 pub use seq::{Seq, SeqRange, SeqSet};
 pub use state::{GatewayState, Hello, HubState};
-pub use time::{Clock, Millis};
+pub use time::{Clock, Correction, Millis};
 pub use token::PositionToken;
 pub use topic::Topic;
 pub use wake::{WakeId, WakeKey, WakeMaster};

@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,8 @@ pub enum Clock {
         /// Business milliseconds per wall millisecond.
         speed: f64,
     },
+    /// The wall clock of a machine that may have no battery for it, unless its owner knows the time better.
+    Corrected(Arc<Correction>),
     /// Time stands until [`Clock::set`] moves it. The demo's `--once` and tests step with it.
     Stepped(Arc<AtomicI64>),
 }
@@ -85,6 +87,7 @@ impl Clock {
     pub fn now(&self) -> Millis {
         match self {
             Self::System => wall(),
+            Self::Corrected(correction) => correction.now(),
             #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "business milliseconds stay far below 2^53")]
             Self::Scaled { start, anchor, speed } => Millis(start.0 + (wall().since(*anchor) as f64 * speed) as i64),
             Self::Stepped(at) => Millis(at.load(Ordering::SeqCst)),
@@ -98,19 +101,53 @@ impl Clock {
         }
     }
 
-    /// True for the machine's own clock. On any other clock, SMS providers outside loopback are refused.
+    /// True for the machine's own clock, corrected or not. On any other clock, SMS providers outside loopback are refused.
     pub fn is_system(&self) -> bool {
-        matches!(self, Self::System)
+        matches!(self, Self::System | Self::Corrected(_))
     }
 
     /// How long the machine has to wait until business time is `at`; `None` on a stepped clock, which only its driver moves.
     pub fn machine_time_until(&self, at: Millis) -> Option<Duration> {
         let ahead = u64::try_from(at.since(self.now()).max(0)).unwrap_or(0);
         match self {
-            Self::System => Some(Duration::from_millis(ahead)),
+            Self::System | Self::Corrected(_) => Some(Duration::from_millis(ahead)),
             #[expect(clippy::cast_precision_loss, reason = "a wait, not a time stamp")]
             Self::Scaled { speed, .. } => Some(Duration::from_secs_f64(ahead as f64 / 1000.0 / speed.max(1e-6))),
             Self::Stepped(_) => None,
+        }
+    }
+}
+
+/// What the time is when the wall clock cannot be trusted: it runs on from a point, and does not follow when somebody sets the wall clock.
+#[derive(Debug)]
+pub struct Correction {
+    made: Instant,
+    /// Business time at `made`; [`Correction::NONE`] while the wall clock holds.
+    then: AtomicI64,
+}
+
+impl Correction {
+    const NONE: i64 = i64::MIN;
+
+    /// The wall clock holds.
+    pub fn none() -> Self {
+        Self { made: Instant::now(), then: AtomicI64::new(Self::NONE) }
+    }
+
+    /// It is `now`, and time runs on from there.
+    pub fn set(&self, now: Millis) {
+        self.then.store((now - self.made.elapsed()).0, Ordering::SeqCst);
+    }
+
+    /// The wall clock holds again.
+    pub fn lift(&self) {
+        self.then.store(Self::NONE, Ordering::SeqCst);
+    }
+
+    fn now(&self) -> Millis {
+        match self.then.load(Ordering::SeqCst) {
+            Self::NONE => wall(),
+            then => Millis(then) + self.made.elapsed(),
         }
     }
 }

@@ -41,6 +41,13 @@ fn an_ack() {
 }
 
 #[test]
+fn an_ack_with_the_time_of_the_hub() {
+    let ack = Ack::signed_at(Some(AT), "lyon-1".parse().unwrap(), EPOCH.to_owned(), 120, vec![], 50, &signing());
+    golden(include_bytes!("golden/v1/ack-time.json"), &ack, Ack::from_slice, Ack::to_vec);
+    assert_eq!(ack.verify(&pinned()), Ok(()));
+}
+
+#[test]
 fn a_hello() {
     let hello = Hello::new("lyon-1".parse().unwrap(), EPOCH.to_owned(), 3, 129, "b0071".to_owned());
     golden(include_bytes!("golden/v1/hello.json"), &hello, Hello::from_slice, Hello::to_vec);
@@ -160,6 +167,14 @@ fn an_envelope_of_cards_that_are_no_ibeacons() {
     let cards = [StaticBeacon::AltBeacon { uuid, major: 90, minor: 5 }, StaticBeacon::EddystoneUid { namespace, instance }];
     assert!(subjects == cards.map(Subject::Beacon));
     golden(bytes, &envelope, Envelope::from_slice, Envelope::to_vec);
+}
+
+#[test]
+fn an_envelope_with_a_dead_letter() {
+    let mut envelope = Envelope::new("lyon-1".parse().unwrap(), EPOCH.to_owned(), "b0071".to_owned());
+    envelope.sent_at = AT;
+    envelope.gone = vec![Gone { range: SeqRange { from: 9, to: 9 }, reason: GoneReason::Undeliverable }];
+    golden(include_bytes!("golden/v1/envelope-undeliverable.json"), &envelope, Envelope::from_slice, Envelope::to_vec);
 }
 
 #[test]

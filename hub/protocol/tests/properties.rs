@@ -112,7 +112,8 @@ fn events() -> impl Strategy<Value = Event> {
 fn envelopes() -> impl Strategy<Value = Envelope> {
     let gone = (1_u64..1 << 40, 0_u64..1 << 40).prop_map(|(from, more)| Gone {
         range: SeqRange { from, to: from + more },
-        reason: [GoneReason::Evicted, GoneReason::AckedBefore, GoneReason::NeverWritten][usize::try_from(from % 3).unwrap()],
+        reason: [GoneReason::Evicted, GoneReason::AckedBefore, GoneReason::NeverWritten, GoneReason::Undeliverable]
+            [usize::try_from(from % 4).unwrap()],
     });
     (ids(), "[!-~]{1,40}", vec(events(), 1..20), vec(gone, 0..5), any::<bool>()).prop_map(|(id, epoch, events, gone, synced)| {
         let mut envelope = Envelope::new(id.parse().unwrap(), epoch, "boot".to_owned());

@@ -108,15 +108,34 @@ async fn write_events(
         owners.push(*i);
     }
     let stored = table::insert_events(tx, &rows, now).await?;
-    if stored.len() < rows.len() {
-        let twice = rows.iter().zip(owners).filter(|(row, _)| !stored.contains(&row.event.id.to_string()));
-        return Ok(Written::Spoiled(twice.map(|(_, i)| (i, Spoil::IdTwice)).collect()));
+    let left_out: Vec<_> = rows.iter().zip(owners).filter(|(row, _)| !stored.contains(&row.event.id.to_string())).collect();
+    let twice = used_otherwise(tx, &left_out).await?;
+    if !twice.is_empty() {
+        return Ok(Written::Spoiled(twice));
     }
     table::quarantine_events(tx, &refused, now).await?;
     let todo = |row: &NewEvent<'_>| Some(Todo::new(row.member?, now, TodoKind::Event, row.event.id.to_string()));
-    let todos: Vec<Todo> = rows.iter().filter_map(todo).collect();
+    let todos: Vec<Todo> = rows.iter().filter(|row| stored.contains(&row.event.id.to_string())).filter_map(todo).collect();
     work::put_many(tx, &todos).await?;
     Ok(Written::All { work: !todos.is_empty() })
+}
+
+/// Those of the events that were left out whose id names another event. A gateway that begins a new epoch, after an old copy of its outbox was put
+/// back or a damaged one was mended, sends what it holds again under new seqs: that is stored already, and counts once.
+async fn used_otherwise(tx: &mut Tx, left_out: &[(&NewEvent<'_>, usize)]) -> Result<BTreeMap<usize, Spoil>, StoreError> {
+    let mut twice = BTreeMap::new();
+    for (row, parcel) in left_out {
+        let home = table::home(tx, &row.event.id.to_string()).await?;
+        if !home.is_some_and(|(gateway, epoch)| is_moved((&gateway, &epoch), (row.gateway, row.epoch))) {
+            twice.insert(*parcel, Spoil::IdTwice);
+        }
+    }
+    Ok(twice)
+}
+
+/// True if one gateway names the same event in two epochs.
+fn is_moved((gateway, epoch): (&GatewayId, &str), (other_gateway, other_epoch): (&GatewayId, &str)) -> bool {
+    gateway == other_gateway && epoch != other_epoch
 }
 
 fn key(envelope: &Checked, checked: &CheckedEvent) -> EventKey {
@@ -140,7 +159,8 @@ fn keys(good: &[(usize, &Checked)]) -> Result<BTreeMap<EventKey, EventId>, BTree
     for (i, envelope) in good {
         for checked in &envelope.events {
             let (key, id) = (key(envelope, checked), checked.event.id);
-            if *ids.entry(id).or_insert_with(|| key.clone()) != key {
+            let first = ids.entry(id).or_insert_with(|| key.clone());
+            if *first != key && !is_moved((&first.0, &first.1), (&key.0, &key.1)) {
                 spoiled.entry(*i).or_insert(Spoil::IdTwice);
             }
             if *keys.entry(key).or_insert(id) != id {

@@ -148,7 +148,15 @@ impl Progress {
     }
 
     fn say(&self, (gateway, epoch): &Key, standing: Standing, rate: u32) -> bool {
-        let ack = Ack::signed(gateway.clone(), epoch.clone(), standing.max, standing.missing, rate, self.keys.signing());
+        let ack = Ack::signed_at(
+            Some(self.clock.now()),
+            gateway.clone(),
+            epoch.clone(),
+            standing.max,
+            standing.missing,
+            rate,
+            self.keys.signing(),
+        );
         self.outlet.publish(&Topic::Ack(gateway.clone()), false, ack.to_vec())
     }
 }

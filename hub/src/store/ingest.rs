@@ -124,6 +124,12 @@ pub(crate) async fn ids(tx: &mut Tx, gateway: &GatewayId, epoch: &str, from: Seq
     rows.iter().map(|row| Ok((seq(row, 0)?, row.text(1)?))).collect()
 }
 
+/// The gateway and epoch that an event is stored under.
+pub(crate) async fn home(tx: &mut Tx, id: &str) -> Result<Option<(GatewayId, String)>, StoreError> {
+    let row = tx.fetch_optional("SELECT gateway, epoch FROM event WHERE id = $1", args![id]).await?;
+    row.map(|row| Ok((gateway(&row, 0)?, row.text(1)?))).transpose()
+}
+
 /// Inserts events and returns the ids of those that were inserted; an id that was used before is not.
 pub(crate) async fn insert_events(tx: &mut Tx, events: &[NewEvent<'_>], now: Millis) -> Result<HashSet<String>, StoreError> {
     let rows = events.iter().map(|new| event_row(new, now)).collect();

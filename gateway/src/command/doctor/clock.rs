@@ -1,10 +1,11 @@
 //! The clock: events carry its time, and rotating ids are resolved by it.
 
-use std::{path::Path, process::Command};
+use std::path::Path;
 
 use passage_protocol::{Clock, Millis};
 
 use super::finding::Finding;
+use crate::clock::server::has_set_the_clock;
 
 /// 2025-01-01; this program is younger.
 const OLDEST: Millis = Millis::from_secs(1_735_689_600);
@@ -23,17 +24,7 @@ pub(super) struct Facts {
 
 /// Looks for the mark of systemd-timesyncd at `mark`, and else asks `timedatectl`, which knows of every time service.
 pub(super) fn gather(mark: &Path, clock: &Clock) -> Facts {
-    let is_synchronised = if mark.exists() { Some(true) } else { timedatectl() };
-    Facts { now: Clock::System.now(), is_synchronised, is_used: clock.is_system() }
-}
-
-fn timedatectl() -> Option<bool> {
-    let said = Command::new("timedatectl").args(["show", "--property=NTPSynchronized", "--value"]).output().ok()?;
-    match String::from_utf8_lossy(&said.stdout).trim() {
-        "yes" => Some(true),
-        "no" => Some(false),
-        _ => None,
-    }
+    Facts { now: Clock::System.now(), is_synchronised: has_set_the_clock(mark), is_used: clock.is_system() }
 }
 
 /// Judges the clock.

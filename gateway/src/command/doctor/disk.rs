@@ -180,7 +180,18 @@ mod tests {
     fn what_waits_in_the_outbox_is_told_with_its_age() {
         let look = |events, bytes, age: u64| {
             let oldest = (events > 0).then(|| NOW - Duration::from_secs(age));
-            Ok(Some(Look { epoch: "e".into(), next: 9, first: 1, events, bytes, oldest }))
+            Ok(Some(Look {
+                epoch: "e".into(),
+                next: 9,
+                first: 1,
+                events,
+                bytes,
+                oldest,
+                reserved: 9,
+                ranges: vec![],
+                gone: vec![],
+                dead: 0,
+            }))
         };
         let cases = [
             (Ok(None), State::Ok, "none yet"),
