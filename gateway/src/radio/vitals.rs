@@ -13,8 +13,6 @@ pub struct Vitals {
     pub empty: AtomicU64,
     /// Adverts that were dropped because the queue was full.
     pub dropped: AtomicU64,
-    /// First adverts of an address that were not read, because too many new addresses came at once.
-    pub unread: AtomicU64,
     /// Times that each rung of the ladder was taken.
     pub rungs: Rungs,
     /// Nothing has been heard although the scan was started again, or the calls fail.
@@ -37,9 +35,9 @@ pub struct Rungs {
 }
 
 impl Vitals {
-    /// Adverts that were heard and are lost to the decisions.
-    pub fn lost(&self) -> u64 {
-        self.dropped.load(Relaxed) + self.unread.load(Relaxed)
+    /// Everything that was heard, whatever it held: a sign of life.
+    pub fn heard(&self) -> u64 {
+        self.adverts.load(Relaxed) + self.empty.load(Relaxed)
     }
 
     /// The raised flags, as they stand in the gateway's state.

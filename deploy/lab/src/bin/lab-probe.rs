@@ -68,7 +68,7 @@ async fn main() -> anyhow::Result<()> {
                 let line = json!({
                     "ms": begun.elapsed().as_millis(), "adverts": adverts, "senders": senders.len(), "errors": errors,
                     "heard": vitals.adverts.load(Relaxed), "empty": vitals.empty.load(Relaxed),
-                    "dropped": vitals.dropped.load(Relaxed), "unread": vitals.unread.load(Relaxed), "last_10_s": vitals.last_10_s.load(Relaxed),
+                    "dropped": vitals.dropped.load(Relaxed), "last_10_s": vitals.last_10_s.load(Relaxed),
                     "silent": vitals.silent.load(Relaxed), "wedged": vitals.wedged.load(Relaxed),
                     "start": rungs.start.load(Relaxed), "stop": rungs.stop.load(Relaxed),
                     "session": rungs.session.load(Relaxed), "daemon": rungs.daemon.load(Relaxed),

@@ -1,32 +1,20 @@
-//! One connection to the message bus, on a thread and runtime of its own.
-//!
-//! What waits in btleplug is drained here at once, however busy the rest of the gateway is. And when the thread ends, everything of the
-//! connection ends with it: its socket, the scan that BlueZ keeps for it, the calls that nobody answers, and the tasks of the libraries, of
-//! which one panics when its stream is dropped on a dead bus.
+//! The connections to the message bus, on a thread and runtime of their own. When the thread ends, everything of them ends with it: the
+//! sockets, the scan that BlueZ keeps for them, the calls that nobody answers, and the tasks of the libraries.
 
-use std::{collections::VecDeque, pin::Pin, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{pin::Pin, sync::Arc};
 
-use btleplug::{api::CentralEvent, platform::PeripheralId};
-use futures::{StreamExt as _, stream::FuturesUnordered};
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{self, Instant},
+    time,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    Out, bytes,
+    Out,
     ladder::{Notice, Outcome},
-    merge::{First, Merger, Part, SETTLED},
-    pressure::Pressure,
     session::{self, Session, Trouble},
     watch::{Refused, Watch},
 };
-
-/// Senders whose first advert is asked for at the same time.
-const QUESTIONS: usize = 16;
-/// Senders whose question waits; more are counted as not read.
-const WAITING: usize = 1024;
 
 /// What the thread can be told to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,13 +44,14 @@ impl Link {
         let (told, notices) = mpsc::unbounded_channel();
         let stop = CancellationToken::new();
         let ended = stop.clone();
+        let line = Line { adapter, out, told, watch: None, session: None };
         std::thread::Builder::new().name("bluetooth".to_owned()).spawn(move || {
             // Without a runtime the thread ends, and the first order fails.
             let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
             runtime.block_on(async {
                 tokio::select! {
                     () = ended.cancelled() => {}
-                    () = Line::new(adapter, out, told).run(inbox) => {}
+                    () = line.run(inbox) => {}
                 }
             });
         })?;
@@ -81,182 +70,77 @@ impl Link {
 }
 
 /// An order that is being carried out: it may bring a session along.
-type Work = Pin<Box<dyn Future<Output = (Option<Session>, Vec<CentralEvent>, Answer)> + Send>>;
-
-/// A question for the properties of a device that is on its way.
-type Question = Pin<Box<dyn Future<Output = ([u8; 6], Option<First>)> + Send>>;
+type Work = Pin<Box<dyn Future<Output = (Option<Session>, Answer)> + Send>>;
 
 /// What lives on the thread.
 struct Line {
     adapter: Option<String>,
     out: Out,
     told: mpsc::UnboundedSender<Notice>,
+    watch: Option<Arc<Watch>>,
     session: Option<Session>,
-    over: bool,
-    merger: Merger,
-    questions: FuturesUnordered<Question>,
-    waiting: VecDeque<([u8; 6], PeripheralId)>,
-    pressure: Pressure,
 }
 
 impl Line {
-    fn new(adapter: Option<String>, out: Out, told: mpsc::UnboundedSender<Notice>) -> Self {
-        let now = std::time::Instant::now();
-        Self {
-            adapter,
-            out,
-            told,
-            session: None,
-            over: false,
-            merger: Merger::new(now),
-            questions: FuturesUnordered::new(),
-            waiting: VecDeque::new(),
-            pressure: Pressure::new(now),
-        }
-    }
-
     async fn run(mut self, mut orders: mpsc::Receiver<(Order, oneshot::Sender<Answer>)>) {
         let (raw, mut notices) = mpsc::unbounded_channel();
-        let mut watch = None;
         let mut work: Option<(Work, oneshot::Sender<Answer>)> = None;
         loop {
-            let settle = Instant::now() + if self.merger.is_open() { SETTLED } else { Duration::from_secs(3600) };
             tokio::select! {
                 order = orders.recv(), if work.is_none() => {
                     let Some((order, reply)) = order else { return };
-                    work = Some((self.begin(order, &mut watch, &raw).await, reply));
+                    work = Some((self.begin(order, &raw).await, reply));
                 }
-                (session, cached, answer) = finished(&mut work) => {
-                    if let Some(session) = session {
-                        self.take_over(session, cached);
-                    }
+                (session, answer) = finished(&mut work) => {
+                    self.session = session.or(self.session.take());
                     if let Some((_, reply)) = work.take() {
                         let _ = reply.send(answer);
                     }
                 }
-                event = next(&mut self.session), if !self.over => match event {
-                    Some(event) => self.take_in(event),
-                    None => self.tell(Notice::BusGone),
-                },
-                Some((address, first)) = self.questions.next() => self.answered(address, first),
                 Some((notice, adapter)) = notices.recv() => {
                     if self.concerns(notice, &adapter) {
-                        self.tell(notice);
+                        let _ = self.told.send(notice);
                     }
-                }
-                () = time::sleep_until(settle) => {
-                    let merged = self.merger.settle(std::time::Instant::now());
-                    self.out.merged(merged);
                 }
             }
         }
     }
 
     /// Turns an order into work. The first one connects our own watch too.
-    async fn begin(&self, order: Order, watch: &mut Option<std::sync::Arc<Watch>>, raw: &mpsc::UnboundedSender<(Notice, String)>) -> Work {
-        if watch.is_none() {
-            match time::timeout(session::ANSWER, Watch::open(raw.clone())).await {
-                Ok(Ok(opened)) => *watch = Some(std::sync::Arc::new(opened)),
+    async fn begin(&mut self, order: Order, raw: &mpsc::UnboundedSender<(Notice, String)>) -> Work {
+        let watch = match &self.watch {
+            Some(watch) => Arc::clone(watch),
+            None => match time::timeout(session::ANSWER, Watch::open(raw.clone())).await {
+                Ok(Ok(opened)) => Arc::clone(self.watch.insert(Arc::new(opened))),
                 Ok(Err(e)) => return ready(failed(&format!("the system message bus cannot be reached ({e})"))),
                 Err(_) => return ready(failed("the system message bus does not answer")),
-            }
-        }
-        let watch = watch.clone();
-        let adapter = self.session.as_ref().map(|session| (session.adapter.clone(), session.name.clone()));
-        let wanted = self.adapter.clone();
-        Box::pin(async move {
-            match (order, adapter) {
-                (Order::Daemon, _) => (None, Vec::new(), restart(watch.as_deref()).await),
-                (Order::Stop, None) => (None, Vec::new(), Ok(())),
-                (Order::Stop, Some((adapter, name))) => {
-                    let answer = session::stop(adapter).await;
-                    (None, Vec::new(), with_state(answer, watch.as_deref(), &name).await)
-                }
-                (Order::Start, Some((adapter, name))) => {
-                    let answer = session::start(adapter).await;
-                    (None, Vec::new(), with_state(answer, watch.as_deref(), &name).await)
-                }
-                (Order::Start, None) => match Session::open(wanted).await {
-                    Ok((session, cached)) => {
-                        let answer = session::start(session.adapter.clone()).await;
-                        let answer = with_state(answer, watch.as_deref(), &session.name).await;
-                        (Some(session), cached, answer)
-                    }
-                    Err(trouble) => (None, Vec::new(), Err(trouble)),
-                },
-            }
-        })
-    }
-
-    fn take_over(&mut self, session: Session, cached: Vec<CentralEvent>) {
-        self.session = Some(session);
-        for event in cached {
-            if let CentralEvent::ServicesAdvertisement { id, services } = event
-                && let Some(address) = bytes::address(&id.to_string())
-            {
-                self.merger.known(address, &services, std::time::Instant::now());
-            }
-        }
-    }
-
-    fn take_in(&mut self, event: CentralEvent) {
-        let (id, part) = match event {
-            CentralEvent::RssiUpdate { id, rssi } => (id, Part::Rssi(rssi)),
-            CentralEvent::ManufacturerDataAdvertisement { id, manufacturer_data } => (id, Part::Manufacturer(manufacturer_data)),
-            CentralEvent::ServiceDataAdvertisement { id, service_data } => (id, Part::Service(service_data)),
-            CentralEvent::ServicesAdvertisement { id, services } => (id, Part::Services(services)),
-            CentralEvent::DeviceDiscovered(id) => return self.ask(id),
-            _ => return,
+            },
         };
-        let Some(address) = bytes::address(&id.to_string()) else { return };
-        let now = self.heard();
-        let merged = self.merger.take(address, part, self.out.clock.now(), now);
-        self.out.merged(merged);
-    }
-
-    /// The first advert of a sender comes without strength and payload: BlueZ is asked for them once.
-    fn ask(&mut self, id: PeripheralId) {
-        self.heard();
-        let Some(address) = bytes::address(&id.to_string()) else { return };
-        if self.waiting.len() >= WAITING {
-            self.out.vitals.unread.fetch_add(1, Relaxed);
-            return;
-        }
-        self.waiting.push_back((address, id));
-        self.ask_next();
-    }
-
-    fn ask_next(&mut self) {
-        let Some(adapter) = self.session.as_ref().map(|session| &session.adapter) else { return };
-        while self.questions.len() < QUESTIONS
-            && let Some((address, id)) = self.waiting.pop_front()
-        {
-            let adapter = adapter.clone();
-            self.questions.push(Box::pin(async move { (address, session::first(adapter, id).await) }));
-        }
-    }
-
-    fn answered(&mut self, address: [u8; 6], first: Option<First>) {
-        match first {
-            Some(first) => {
-                let merged = self.merger.first(address, first, self.out.clock.now(), std::time::Instant::now());
-                self.out.merged(merged);
+        match (order, &self.session) {
+            (Order::Daemon, _) => Box::pin(async move { (None, restart(&watch).await) }),
+            (Order::Stop, None) => Box::pin(std::future::ready((None, Ok(())))),
+            (Order::Stop, Some(session)) => {
+                let (adapter, name) = (session.adapter.clone(), session.name.clone());
+                Box::pin(async move { (None, with_state(session::stop(adapter).await, &watch, &name).await) })
             }
-            None => {
-                self.out.vitals.unread.fetch_add(1, Relaxed);
+            (Order::Start, Some(session)) => {
+                let (adapter, name) = (session.adapter.clone(), session.name.clone());
+                Box::pin(async move { (None, with_state(session::start(adapter).await, &watch, &name).await) })
+            }
+            (Order::Start, None) => {
+                let opening = Session::open(self.adapter.clone(), self.out.clone(), self.told.clone());
+                Box::pin(async move {
+                    match opening.await {
+                        Ok(session) => {
+                            let answer = session::start(session.adapter.clone()).await;
+                            let answer = with_state(answer, &watch, &session.name).await;
+                            (Some(session), answer)
+                        }
+                        Err(trouble) => (None, Err(trouble)),
+                    }
+                })
             }
         }
-        self.ask_next();
-    }
-
-    /// A live event: the radio hears.
-    fn heard(&mut self) -> std::time::Instant {
-        let now = std::time::Instant::now();
-        self.out.heard.fetch_add(1, Relaxed);
-        if self.pressure.is_overrun(now) {
-            self.tell(Notice::Overrun);
-        }
-        now
     }
 
     /// What happens to another adapter than ours is no concern, but a new one may be the wanted one.
@@ -268,46 +152,32 @@ impl Line {
             _ => true,
         }
     }
-
-    /// The session of a dead bus is kept until the thread ends: its stream must not be dropped while tasks still run.
-    fn tell(&mut self, notice: Notice) {
-        self.over |= notice == Notice::BusGone;
-        let _ = self.told.send(notice);
-    }
 }
 
 /// Pends while there is nothing to wait for.
-async fn finished(work: &mut Option<(Work, oneshot::Sender<Answer>)>) -> (Option<Session>, Vec<CentralEvent>, Answer) {
+async fn finished(work: &mut Option<(Work, oneshot::Sender<Answer>)>) -> (Option<Session>, Answer) {
     match work {
         Some((work, _)) => work.await,
         None => std::future::pending().await,
     }
 }
 
-async fn next(session: &mut Option<Session>) -> Option<CentralEvent> {
-    match session {
-        Some(session) => session.event().await,
-        None => std::future::pending().await,
-    }
-}
-
 fn ready(trouble: Trouble) -> Work {
-    Box::pin(std::future::ready((None, Vec::new(), Err(trouble))))
+    Box::pin(std::future::ready((None, Err(trouble))))
 }
 
 /// `InProgress` means different things while the adapter says that it scans, and while it does not.
-async fn with_state(answer: Answer, watch: Option<&Watch>, adapter: &str) -> Answer {
-    match (answer, watch) {
-        (Err(Trouble { outcome: Outcome::InProgress { .. }, what, mend }), Some(watch)) => {
+async fn with_state(answer: Answer, watch: &Watch, adapter: &str) -> Answer {
+    match answer {
+        Err(Trouble { outcome: Outcome::InProgress { .. }, what, mend }) => {
             let discovering = watch.discovering(adapter).await;
             Err(Trouble { outcome: Outcome::InProgress { discovering }, what, mend })
         }
-        (answer, _) => answer,
+        answer => answer,
     }
 }
 
-async fn restart(watch: Option<&Watch>) -> Answer {
-    let Some(watch) = watch else { return Err(failed("the system message bus cannot be reached")) };
+async fn restart(watch: &Watch) -> Answer {
     watch.restart_daemon().await.map_err(|refused| {
         let (outcome, why) = match refused {
             Refused::Denied(why) => (Outcome::Denied, why),

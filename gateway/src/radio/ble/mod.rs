@@ -1,18 +1,15 @@
 //! This machine's Bluetooth adapter, through BlueZ.
 //!
 //! ```text
-//! btleplug events -> link (own thread) -> merge -> queue -> the listener      adverts
-//! watch (own bus connection) -> link -> scan <-> ladder                       what to do about a silence
+//! BlueZ's signals -> listen (own thread) -> signal -> senders -> queue -> the listener      adverts
+//! scan <-> ladder: what to do about a silence;  scan -> link (own thread) -> session (btleplug), watch      calls
 //! ```
 //!
-//! btleplug gives events, not adverts: the strength and the payload of one advert come one after the other, and the first advert of an
-//! address comes without either. [`merge`] makes adverts of them again. BlueZ falls silent without an error when its daemon, the adapter or the
-//! bus goes away: [`ladder`] says what to do then, and `scan` does it.
+//! btleplug finds the adapter and starts and stops the scan. What is heard is read from the signals of BlueZ themselves ([`signal`]), because
+//! btleplug's events cost several questions each and lose the first advert of an address. BlueZ falls silent without an error when its daemon,
+//! the adapter or the bus goes away: [`ladder`] says what to do then, and `scan` does it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
-};
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use async_trait::async_trait;
 use passage_config::BleRadio;
@@ -27,15 +24,17 @@ pub mod bytes;
 pub mod devices;
 pub mod ladder;
 mod link;
-pub mod merge;
+mod listen;
 pub mod pressure;
 pub mod rate;
 mod scan;
+pub mod senders;
 mod session;
+pub mod signal;
 mod watch;
 
-use merge::Merged;
 use scan::Scan;
+use senders::Heard as FromAir;
 
 /// Adverts that wait for the decider; more are dropped and counted.
 const QUEUE: usize = 4096;
@@ -52,7 +51,7 @@ impl Ble {
     pub async fn open(options: BleRadio, clock: Clock) -> Result<Self, RadioError> {
         let (sender, heard) = mpsc::channel(QUEUE);
         let vitals = Arc::new(Vitals::default());
-        let out = Out { sender, vitals: Arc::clone(&vitals), heard: Arc::default(), clock };
+        let out = Out { sender, vitals: Arc::clone(&vitals), clock };
         let stop = CancellationToken::new();
         tokio::spawn(Scan::open(options, out).await?.run(stop.clone()));
         Ok(Self { heard, vitals, _stop: stop.drop_guard() })
@@ -67,7 +66,7 @@ impl Source for Ble {
     }
 
     fn dropped(&self) -> u64 {
-        self.vitals.lost()
+        self.vitals.dropped.load(Relaxed)
     }
 
     fn vitals(&self) -> Option<Arc<Vitals>> {
@@ -75,26 +74,24 @@ impl Source for Ble {
     }
 }
 
-/// The writing end of the queue. It never waits, because what waits grows old inside btleplug instead.
+/// The writing end of the queue. It never waits, because what waits grows old in the message bus instead.
 #[derive(Clone)]
 struct Out {
     sender: mpsc::Sender<Result<Advert, RadioError>>,
     vitals: Arc<Vitals>,
-    /// Events of senders, whatever they carry: a sign of life of the radio.
-    heard: Arc<AtomicU64>,
     clock: Clock,
 }
 
 impl Out {
-    fn merged(&self, merged: Option<Merged>) {
-        match merged {
-            Some(Merged::Advert(advert)) => {
+    fn heard(&self, heard: Option<FromAir>) {
+        match heard {
+            Some(FromAir::Advert(advert)) => {
                 self.vitals.adverts.fetch_add(1, Relaxed);
                 if self.sender.try_send(Ok(advert)).is_err() {
                     self.vitals.dropped.fetch_add(1, Relaxed);
                 }
             }
-            Some(Merged::Empty) => {
+            Some(FromAir::Empty) => {
                 self.vitals.empty.fetch_add(1, Relaxed);
             }
             None => {}

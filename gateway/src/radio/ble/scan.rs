@@ -33,7 +33,7 @@ pub(super) struct Scan {
     ladder: Ladder,
     begun: Instant,
     running: Option<(Action, Running)>,
-    /// Events that were heard when the ladder was told last, and when that was.
+    /// What had been heard when the ladder was told last, and when that was.
     heard: u64,
     heard_at: Instant,
     rate: Rate,
@@ -97,7 +97,7 @@ impl Scan {
 
     /// Tells the ladder when something was heard since it was told last.
     fn listen(&mut self) {
-        let heard = self.out.heard.load(Relaxed);
+        let heard = self.out.vitals.heard();
         let adverts = self.out.vitals.adverts.load(Relaxed);
         self.out.vitals.last_10_s.store(self.rate.note(self.begun.elapsed(), adverts), Relaxed);
         if heard == self.heard {

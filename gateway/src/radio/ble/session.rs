@@ -1,15 +1,18 @@
-//! btleplug's part of a connection: the adapter, its events, and calls that cannot hang.
+//! btleplug's part of a connection: the adapter, and calls that cannot hang.
 
-use std::{pin::Pin, time::Duration};
+use std::time::Duration;
 
 use btleplug::{
-    api::{Central as _, CentralEvent, Manager as _, Peripheral as _, ScanFilter},
-    platform::{Adapter, Manager, PeripheralId},
+    api::{Central as _, Manager as _, ScanFilter},
+    platform::{Adapter, Manager},
 };
-use futures::{FutureExt as _, Stream, StreamExt as _};
-use tokio::time::timeout;
+use tokio::{sync::mpsc, time::timeout};
 
-use super::{ladder::Outcome, merge::First};
+use super::{
+    Out,
+    ladder::{Notice, Outcome},
+    listen::Listening,
+};
 
 /// BlueZ answers at once or not at all; a call over the bus would wait 30 s.
 pub(super) const ANSWER: Duration = Duration::from_secs(5);
@@ -30,20 +33,17 @@ impl std::fmt::Display for Trouble {
     }
 }
 
-/// What came before the first live event: senders that BlueZ knows, and their services.
-type Cached = Vec<CentralEvent>;
-
-/// An adapter and its events.
+/// An adapter that is listened to.
 pub(super) struct Session {
     pub adapter: Adapter,
     /// `hci0`.
     pub name: String,
-    events: Pin<Box<dyn Stream<Item = CentralEvent> + Send>>,
+    _listening: Listening,
 }
 
 impl Session {
-    /// Connects and picks the adapter. The scan is not started yet.
-    pub async fn open(wanted: Option<String>) -> Result<(Self, Cached), Trouble> {
+    /// Connects, picks the adapter and listens to it. The scan is not started yet.
+    pub async fn open(wanted: Option<String>, out: Out, told: mpsc::UnboundedSender<Notice>) -> Result<Self, Trouble> {
         let manager = within(Manager::new()).await.map_err(|e| {
             e.trouble(
                 "the system message bus cannot be reached",
@@ -54,20 +54,10 @@ impl Session {
             .await
             .map_err(|e| e.trouble("BlueZ does not answer", "install the package `bluez` and run `systemctl start bluetooth`"))?;
         let (adapter, name) = pick(adapters, wanted.as_deref()).await?;
-        let mut events = within(adapter.events()).await.map_err(|e| {
-            e.trouble("BlueZ gives no events", "allow this user to talk to org.bluez (group `bluetooth`), or restart BlueZ")
+        let listening = within(Listening::open(name.clone(), out, told)).await.map_err(|e| {
+            e.trouble("BlueZ gives no signals", "allow this user to talk to org.bluez (group `bluetooth`), or restart BlueZ")
         })?;
-        // What btleplug tells first is BlueZ's memory of senders; it proves nothing about the radio.
-        let mut cached = Vec::new();
-        while let Some(Some(event)) = events.next().now_or_never() {
-            cached.push(event);
-        }
-        Ok((Self { adapter, name, events }, cached))
-    }
-
-    /// The next event; `None` when the connection is over.
-    pub async fn event(&mut self) -> Option<CentralEvent> {
-        self.events.next().await
+        Ok(Self { adapter, name, _listening: listening })
     }
 }
 
@@ -80,15 +70,6 @@ pub(super) async fn start(adapter: Adapter) -> Result<(), Trouble> {
 /// Stops the scan.
 pub(super) async fn stop(adapter: Adapter) -> Result<(), Trouble> {
     within(adapter.stop_scan()).await.map_err(|e| e.trouble("the Bluetooth scan does not stop", "run `systemctl restart bluetooth`"))
-}
-
-/// What BlueZ knows of a sender; `None` when it has forgotten it already.
-pub(super) async fn first(adapter: Adapter, id: PeripheralId) -> Option<First> {
-    let question = async {
-        let known = adapter.peripheral(&id).await.ok()?.properties().await.ok()??;
-        Some(First { rssi: known.rssi, manufacturer: known.manufacturer_data, service: known.service_data, services: known.services })
-    };
-    timeout(ANSWER, question).await.ok()?
 }
 
 /// The wanted adapter, by its address or name, or the first one; and its name.
@@ -130,14 +111,14 @@ impl Refusal {
 }
 
 /// An answer in time, or why not.
-async fn within<T>(call: impl Future<Output = btleplug::Result<T>>) -> Result<T, Refusal> {
+async fn within<T, E: std::error::Error>(call: impl Future<Output = Result<T, E>>) -> Result<T, Refusal> {
     match timeout(ANSWER, call).await {
         Ok(answer) => answer.map_err(|e| Refusal { outcome: outcome_of(&format!("{e:?}")), words: e.to_string() }),
         Err(_) => Err(Refusal { outcome: Outcome::Failed, words: format!("no answer within {} s", ANSWER.as_secs()) }),
     }
 }
 
-/// btleplug hides the name of an error of D-Bus in its Debug form.
+/// btleplug hides the name of an error of D-Bus in its Debug form; there it stands in every error.
 fn outcome_of(error: &str) -> Outcome {
     let has = |names: &[&str]| names.iter().any(|name| error.contains(name));
     if has(&["org.bluez.Error.InProgress"]) {
