@@ -45,7 +45,8 @@ impl Senders {
         }
         let fresh = fresh(device, &report.services);
         remember(device, &fresh);
-        let is_on_air = report.rssi.is_some() || (!report.is_new && !(report.data.is_empty() && fresh.is_empty()));
+        let brings_nothing = report.data.is_empty() && fresh.is_empty();
+        let is_on_air = report.rssi.is_some() || !(report.is_new || brings_nothing);
         if !is_on_air {
             return None;
         }
