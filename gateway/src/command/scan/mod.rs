@@ -22,7 +22,7 @@ use tokio::time::MissedTickBehavior;
 
 use self::{
     screen::{Key, Screen},
-    table::Table,
+    table::{Snapshot, Table},
     view::Sort,
 };
 use crate::{
@@ -85,6 +85,15 @@ impl Listening {
     }
 }
 
+impl Listening {
+    /// What is to be shown now.
+    fn snapshot(&mut self) -> Snapshot {
+        let radio = self.source.as_ref().and_then(|source| source.vitals());
+        self.table.radio(radio.map(|vitals| vitals.look()));
+        self.table.snapshot(self.clock.now())
+    }
+}
+
 async fn as_lines(mut listening: Listening, end: impl Future<Output = ()>) -> anyhow::Result<()> {
     let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + Duration::from_secs(1), Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -101,7 +110,7 @@ async fn as_lines(mut listening: Listening, end: impl Future<Output = ()>) -> an
             () = &mut end => true,
             _ = tokio::signal::ctrl_c() => true,
         };
-        let line = serde_json::to_string(&listening.table.snapshot(listening.clock.now()))?;
+        let line = serde_json::to_string(&listening.snapshot())?;
         // Whoever reads may have seen enough.
         if writeln!(std::io::stdout(), "{line}").is_err() || is_over {
             return Ok(());
@@ -119,13 +128,13 @@ async fn as_table(mut listening: Listening, end: impl Future<Output = ()>) -> an
         tokio::select! {
             () = listening.next() => {}
             _ = tick.tick() => {
-                let now = listening.table.snapshot(listening.clock.now());
+                let now = listening.snapshot();
                 screen.draw(held.as_ref().unwrap_or(&now), sort, held.is_some())?;
             }
             key = screen.key() => match key {
                 Key::Quit => return Ok(()),
                 Key::Pause if held.is_some() => held = None,
-                Key::Pause => held = Some(listening.table.snapshot(listening.clock.now())),
+                Key::Pause => held = Some(listening.snapshot()),
                 Key::Sort => sort = sort.next(),
             },
             () = &mut end => return Ok(()),

@@ -56,8 +56,13 @@ impl Sort {
 pub(super) fn draw(frame: &mut Frame, shown: &Snapshot, sort: Sort, is_held: bool) {
     let warnings = u16::try_from(shown.warnings.len()).unwrap_or(0);
     let room = if warnings == 0 { 0 } else { (2 * warnings).min(frame.area().height / 3) };
-    let [head, warned, beacons, keys] =
-        Layout::vertical([Constraint::Length(2), Constraint::Length(room), Constraint::Min(3), Constraint::Length(1)]).areas(frame.area());
+    let [head, warned, beacons, keys] = Layout::vertical([
+        Constraint::Length(2 + u16::from(shown.radio.is_some())),
+        Constraint::Length(room),
+        Constraint::Min(3),
+        Constraint::Length(1),
+    ])
+    .areas(frame.area());
     draw_head(frame, head, shown);
     draw_warnings(frame, warned, shown);
     draw_beacons(frame, beacons, shown, sort);
@@ -78,7 +83,9 @@ fn draw_head(frame: &mut Frame, area: Rect, shown: &Snapshot) {
         " {} adverts, {:.1}/s   strangers: {} adverts, about {} addresses, not kept",
         shown.adverts, shown.per_second, shown.strangers, shown.stranger_addresses
     ));
-    frame.render_widget(Paragraph::new(vec![state, counts]), area);
+    let radio = shown.radio.map(|radio| Line::raw(format!(" radio: {radio}")));
+    let lines: Vec<Line> = [state, counts].into_iter().chain(radio).collect();
+    frame.render_widget(Paragraph::new(lines), area);
 }
 
 fn draw_warnings(frame: &mut Frame, area: Rect, shown: &Snapshot) {
@@ -138,6 +145,7 @@ mod tests {
     use ratatui::{Terminal, backend::TestBackend};
 
     use super::*;
+    use crate::radio::vitals::Look;
 
     fn beacon(kind: &str, id: &str, zone: &'static str, median: i8, age_ms: i64) -> Beacon {
         Beacon { kind: kind.into(), id: id.into(), zone, rssi_median: median, rssi_last: median - 3, age_ms, per_second: 1.1, adverts: 42 }
@@ -154,6 +162,7 @@ mod tests {
             strangers: 1_120,
             stranger_addresses: 57,
             dropped: 0,
+            radio: None,
             warnings: Vec::new(),
             beacons: vec![
                 beacon("app", "3f2a", "front", -82, 700),
@@ -187,6 +196,14 @@ mod tests {
                 " q quit   p pause   s sort: strength",
             ]
         );
+    }
+
+    #[test]
+    fn how_the_radio_does_stands_below_the_counts() {
+        let radio = Some(Look { adverts: 1204, empty: 3, sessions: 1, ..Look::default() });
+        let lines = drawn(&Snapshot { radio, ..snapshot() }, Sort::Strength, false, 10);
+        assert_eq!(lines[2], " radio: 1204 adverts, 3 empty, 0 dropped; anew: scan 0, connection 1, daemon 0");
+        assert!(lines[3].starts_with("┌ 3 of our beacons"), "{lines:#?}");
     }
 
     #[test]

@@ -20,6 +20,8 @@ use super::{
 
 /// How often the ladder is asked.
 const TICK: Duration = Duration::from_millis(100);
+/// How often the log tells how the radio does.
+const TELL: Duration = Duration::from_secs(3600);
 /// An order is a handful of calls that are limited to 5 s each; connecting to a frozen bus is not limited by itself.
 const ORDER: Duration = Duration::from_secs(15);
 
@@ -39,6 +41,8 @@ pub(super) struct Scan {
     rate: Rate,
     trouble: Option<Trouble>,
     silent: bool,
+    /// When the log told last how the radio does.
+    told_at: Instant,
 }
 
 impl Scan {
@@ -58,6 +62,7 @@ impl Scan {
             rate: Rate::default(),
             trouble: None,
             silent: false,
+            told_at: begun,
         };
         let outcome = match scan.order(Action::Session).await {
             Ok(()) => Outcome::Done,
@@ -86,6 +91,9 @@ impl Scan {
             }
             self.listen();
             self.flags();
+            if self.told_at.elapsed() >= TELL {
+                self.tell();
+            }
             if let Some(action) = self.ladder.poll(self.begun.elapsed()) {
                 if action == Action::GiveUp {
                     return self.give_up().await;
@@ -106,9 +114,16 @@ impl Scan {
         let silence = self.heard_at.elapsed();
         if silence > self.options.restart_after {
             tracing::info!("the radio hears again after {} s", silence.as_secs());
+            self.tell();
         }
         (self.heard, self.heard_at) = (heard, Instant::now());
         self.ladder.heard(self.begun.elapsed());
+    }
+
+    /// What a technician finds in the log.
+    fn tell(&mut self) {
+        self.told_at = Instant::now();
+        tracing::info!("the radio so far: {}", self.out.vitals.look());
     }
 
     fn act(&mut self, action: Action) {

@@ -10,7 +10,12 @@ use passage_protocol::{Millis, Phase, Rid, StaticBeacon, Subject, Zone};
 use serde::Serialize;
 
 use super::strangers::Strangers;
-use crate::{beacon::Decoder, outbox::Batch, pipeline::Machines, radio::Heard};
+use crate::{
+    beacon::Decoder,
+    outbox::Batch,
+    pipeline::Machines,
+    radio::{Heard, vitals::Look},
+};
 
 /// Most beacons that are shown; of more, the one that was silent for longest is forgotten.
 const MOST: usize = 500;
@@ -38,6 +43,7 @@ pub(super) struct Table {
     heard: u64,
     last: Option<Millis>,
     dropped: u64,
+    radio: Option<Look>,
     warnings: VecDeque<String>,
     has_store: bool,
     ended: bool,
@@ -62,7 +68,7 @@ pub(super) struct Snapshot {
     pub gateway: String,
     /// Where the adverts come from.
     pub source: String,
-    /// `listening`, `silent` or `ended`.
+    /// `listening`, `silent`, `wedged` or `ended`.
     pub state: &'static str,
     /// All adverts so far, and in each of the last ten seconds.
     pub adverts: u64,
@@ -72,6 +78,8 @@ pub(super) struct Snapshot {
     pub stranger_addresses: u64,
     /// Adverts that the gateway could not take in time.
     pub dropped: u64,
+    /// How this machine's radio does; `None` for other sources.
+    pub radio: Option<Look>,
     pub warnings: Vec<String>,
     pub beacons: Vec<Beacon>,
 }
@@ -109,6 +117,7 @@ impl Table {
             heard: 0,
             last: None,
             dropped: 0,
+            radio: None,
             warnings: VecDeque::new(),
             has_store: config.store.is_some(),
             ended: false,
@@ -152,6 +161,11 @@ impl Table {
         self.dropped = dropped;
     }
 
+    /// How the radio does.
+    pub fn radio(&mut self, look: Option<Look>) {
+        self.radio = look;
+    }
+
     /// The source has ended.
     pub fn end(&mut self) {
         self.ended = true;
@@ -177,6 +191,7 @@ impl Table {
             strangers: self.strangers.adverts,
             stranger_addresses: self.strangers.about(),
             dropped: self.dropped,
+            radio: self.radio,
             warnings,
             beacons,
         }
@@ -218,6 +233,8 @@ impl Table {
     fn state(&self, now: Millis) -> &'static str {
         if self.ended {
             "ended"
+        } else if self.radio.is_some_and(|radio| radio.wedged) {
+            "wedged"
         } else if self.silence(now) >= millis(SILENT) {
             "silent"
         } else {
