@@ -89,9 +89,9 @@ impl Scan {
                 answer = finished(&mut self.running) => self.came_back(answer),
                 _ = tick.tick() => {}
             }
-            self.listen();
+            let is_back = self.listen();
             self.flags();
-            if self.told_at.elapsed() >= TELL {
+            if is_back || self.told_at.elapsed() >= TELL {
                 self.tell();
             }
             if let Some(action) = self.ladder.poll(self.begun.elapsed()) {
@@ -103,21 +103,22 @@ impl Scan {
         }
     }
 
-    /// Tells the ladder when something was heard since it was told last.
-    fn listen(&mut self) {
+    /// Tells the ladder when something was heard since it was told last; true when that has ended a silence.
+    fn listen(&mut self) -> bool {
         let heard = self.out.vitals.heard();
         let adverts = self.out.vitals.adverts.load(Relaxed);
         self.out.vitals.last_10_s.store(self.rate.note(self.begun.elapsed(), adverts), Relaxed);
         if heard == self.heard {
-            return;
+            return false;
         }
         let silence = self.heard_at.elapsed();
-        if silence > self.options.restart_after {
+        let is_back = silence > self.options.restart_after;
+        if is_back {
             tracing::info!("the radio hears again after {} s", silence.as_secs());
-            self.tell();
         }
         (self.heard, self.heard_at) = (heard, Instant::now());
         self.ladder.heard(self.begun.elapsed());
+        is_back
     }
 
     /// What a technician finds in the log.
