@@ -5,6 +5,7 @@
 
 pub mod ack;
 pub mod beacon;
+pub mod bundle;
 pub mod deny;
 pub mod event;
 pub mod id;
@@ -21,6 +22,7 @@ pub mod wake;
 
 pub use ack::Ack;
 pub use beacon::StaticBeacon;
+pub use bundle::Bundle;
 pub use deny::{Denied, DenyList};
 pub use event::{Envelope, Event, EventId, Gone, GoneReason, Phase, Signal, Strength, Subject, Zone};
 pub use id::{FenceId, GatewayId, HubId, InstallationId, StoreId};

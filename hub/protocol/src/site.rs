@@ -1,5 +1,7 @@
 //! What a hub tells a gateway: the signed site manifest with its parts, and signed commands that expire.
 
+use std::{fmt, str::FromStr, time::Duration};
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -7,6 +9,11 @@ use crate::{
     GatewayId, Millis, WireError, check_version,
     sign::{Pinned, SignatureError, Signing},
 };
+
+/// Most parts of a site; each has at most [`crate::MAX_PAYLOAD`] bytes.
+pub const MAX_PARTS: u32 = 64;
+/// A gateway refuses a command that is good for longer than this, so that what it must remember has an end.
+pub const LONGEST_COMMAND: Duration = Duration::from_secs(24 * 3600);
 
 /// The payload of `passage/v1/gateway/{id}/site/manifest`, retained. A lower revision than the one in force is refused unless `rollback` names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +38,7 @@ pub struct SiteManifest {
     pub sig: String,
 }
 
-/// The payload of `passage/v1/gateway/{id}/command`.
+/// The payload of `passage/v1/gateway/{id}/command`, not retained. A gateway carries it out once: it remembers the id until it expires.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Command {
@@ -61,6 +68,38 @@ pub enum Action {
     RestartRadio,
 }
 
+/// Not the name of an action.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a gateway can be told to `report-state` or to `restart-radio`")]
+pub struct BadAction;
+
+impl Action {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::ReportState, Self::RestartRadio];
+
+    /// As it is written on the wire and on a command line.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::ReportState => "report-state",
+            Self::RestartRadio => "restart-radio",
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Action {
+    type Err = BadAction;
+
+    fn from_str(text: &str) -> Result<Self, BadAction> {
+        Self::ALL.into_iter().find(|action| action.as_str() == text).ok_or(BadAction)
+    }
+}
+
 macro_rules! signed {
     ($($name:ident, $what:literal, $domain:literal);*) => {$(
         impl $name {
@@ -68,6 +107,7 @@ macro_rules! signed {
             pub fn from_slice(bytes: &[u8]) -> Result<Self, WireError> {
                 let message: Self = crate::read($what, bytes)?;
                 check_version(message.v)?;
+                message.check()?;
                 Ok(message)
             }
 
@@ -94,6 +134,23 @@ macro_rules! signed {
     )*};
 }
 signed!(SiteManifest, "site manifest", "passage/v1/site"; Command, "command", "passage/v1/command");
+
+impl SiteManifest {
+    fn check(&self) -> Result<(), WireError> {
+        let is_digest = self.sha256.len() == 64 && self.sha256.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        if !(1..=MAX_PARTS).contains(&self.parts) || !is_digest || self.revision == 0 || i64::try_from(self.revision).is_err() {
+            return Err(WireError::Contract("a site manifest has 1 to 64 parts, a digest in hex, and a revision from 1"));
+        }
+        Ok(())
+    }
+}
+
+impl Command {
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as every signed message")]
+    fn check(&self) -> Result<(), WireError> {
+        Ok(())
+    }
+}
 
 /// SHA-256 of joined parts as hex, as it stands in the manifest.
 pub fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {

@@ -38,6 +38,11 @@ impl Topic {
     /// Filter for all hubs' retained states.
     pub const ALL_HUB_STATES: &'static str = "passage/v1/hub/+/state";
 
+    /// Filter for all parts of all revisions of the site of one gateway.
+    pub fn all_site_parts(gateway: &GatewayId) -> String {
+        format!("passage/v1/gateway/{gateway}/site/part/+/+")
+    }
+
     /// Filter for all parts of the deny list of one gateway.
     pub fn all_denied(gateway: &GatewayId) -> String {
         format!("passage/v1/gateway/{gateway}/site/deny/+")

@@ -1,8 +1,9 @@
 //! Every message of version 1 as it stands on the wire, byte for byte. These files stay for ever: a hub reads them as long as it reads version 1.
 
 use passage_protocol::{
-    Ack, Denied, DenyList, Envelope, Event, GatewayState, Gone, GoneReason, Hello, HubState, Millis, Phase, PositionToken, Rid, SeqRange,
-    Signal, StaticBeacon, Strength, Subject, WireError, Zone,
+    Ack, Bundle, Denied, DenyList, Envelope, Event, GatewayState, Gone, GoneReason, Hello, HubState, Millis, Phase, PositionToken, Rid,
+    SeqRange, Signal, StaticBeacon, Strength, Subject, WireError, Zone,
+    bundle::{Brand, Geofence, Outline, Position, Presence, RadioZone, Store},
     sign::{Pinned, Signing},
     site::{Action, Command, SiteManifest, digest},
 };
@@ -195,4 +196,71 @@ fn a_position_token() {
     let text = include_str!("golden/v1/position-token.txt");
     assert_eq!(token.to_text(&signing()), text);
     assert_eq!(PositionToken::from_text(text, &pinned(), AT), Ok(token));
+}
+
+#[test]
+fn a_site_bundle() {
+    let zone = |enter_dbm, leave_dbm| RadioZone {
+        enter_dbm,
+        leave_dbm,
+        enter_sightings: 3,
+        window_ms: 32_000,
+        silence_ms: 180_000,
+        hold_ms: 600_000,
+    };
+    let circle = Outline::Circle { centre: [4.832, 45.7578], radius_m: 60.0 };
+    let ring = vec![[4.83, 45.75], [4.84, 45.75], [4.84, 45.76], [4.83, 45.75]];
+    let corridor = Outline::Corridor { lines: vec![vec![[4.83, 45.75], [4.84, 45.76]]], buffer_m: 50.0 };
+    let fence = |id: &str, nearby, outline| Geofence { id: id.parse().unwrap(), store: "lyon".parse().unwrap(), nearby, outline };
+    let bundle = Bundle {
+        v: 1,
+        store: Some("lyon".parse().unwrap()),
+        brands: vec![Brand {
+            id: "maison".to_owned(),
+            service_uuid: "6f2d1c9a74b34e589a0e3c5d8b7f1a24".to_owned(),
+            ibeacon: "a3b14c9d5e27f80612cd7b".to_owned(),
+            uuid_prefix: Some("5d2b90c4e7f1".to_owned()),
+            wake_uuid: Some("5a1c7e0b93d44f268e71b0c2d9a36f58".to_owned()),
+            beacons: vec![StaticBeacon::IBeacon { uuid: "2f9b6c1e8d474b0ab6a35d1e7c94f082".to_owned(), major: 1, minor: 1001 }],
+        }],
+        stores: vec![Store {
+            id: "lyon".parse().unwrap(),
+            brand: "maison".to_owned(),
+            at: [4.832, 45.7578],
+            timezone: "Europe/Paris".to_owned(),
+            hours: "Mo-Sa 10:00-19:30".to_owned(),
+        }],
+        geofences: vec![
+            fence("lyon-in", false, circle),
+            fence("lyon-area", false, Outline::Area(vec![vec![ring]])),
+            fence("lyon-street", true, corridor),
+        ],
+        presence: Presence { inside: zone(-75, -83), front: zone(-85, -92), settle_ms: 15_000, max_subjects: 200_000 },
+        position: Position {
+            enter_p: 0.75,
+            exit_p: 0.25,
+            exit_fixes: 2,
+            exit_after_ms: 60_000,
+            max_accuracy_m: 100.0,
+            untold_accuracy_m: 50.0,
+            coarsest_radii: 2.0,
+            max_speed_kmh: 30.0,
+            speed_within_ms: 120_000,
+            jump_m: 500.0,
+            jump_kmh: 200.0,
+            jump_fixes: 2,
+            fresh_ms: 180_000,
+            reorder_ms: 120_000,
+            silence_ms: 1_800_000,
+            far_m: 2000.0,
+            around_hours_ms: 3_600_000,
+        },
+        dwell_marks: vec![120, 300, 600],
+    };
+    let bytes = include_bytes!("golden/v1/site-bundle.json");
+    golden(bytes, &bundle, |bytes| Ok(serde_json::from_slice(bytes).unwrap()), Bundle::to_vec);
+    // Compressors may differ in their bytes, never in what comes out.
+    let packed = hex::decode(include_str!("golden/v1/site-bundle.zlib.hex").trim()).unwrap();
+    assert_eq!(Bundle::unpack(&packed).unwrap(), bundle);
+    assert_eq!(Bundle::unpack(&bundle.pack().unwrap()).unwrap(), bundle);
 }
