@@ -9,7 +9,7 @@ use passage_protocol::{GatewayId, StoreId, sign::Pinned};
 use crate::{
     collect::{Collector, mistake, suggest},
     common, geofence,
-    model::{BleRadio, GatewayConfig, GeofenceRules, Outbox, Positions, PresenceRules, Radio, RadioZone, Wake},
+    model::{BleRadio, GatewayConfig, GeofenceRules, Outbox, Positions, PresenceRules, Radio, RadioZone, Site, Wake},
     mqtt,
     reader::{Field, Reader, whole},
     site, wake,
@@ -22,9 +22,11 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// Reads one gateway's file, and the site beside it.
 pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<GatewayConfig> {
-    let site = site::read(&crate::site_dir(&r), out).site;
+    let site_from_hub = crate::is_from_hub(&r);
+    let site = if site_from_hub { Site::default() } else { site::read(&crate::site_dir(&r), out).site };
+    let known = (!site_from_hub).then_some(&site);
     let id = r.need("id", "id = \"gw-my-shop\"", gateway_id);
-    let store = r.may("store", |f| f.id::<StoreId>().filter(|id| is_known(&f, id, &site)));
+    let store = r.may("store", |f| f.id::<StoreId>().filter(|id| known.is_none_or(|site| is_known(&f, id, site))));
     let data = r.need("data", "data = \"data/gateway\", the folder of its outbox", |f| f.path());
     let broker = mqtt::read(&r, mqtt::Side::Gateway);
     let hub_keys = r.need("hub_keys", "hub_keys = [\"..\"], as `passage-hub key` prints them", hub_keys);
@@ -33,9 +35,12 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<GatewayConfig> {
     if let (false, None, Some(f)) = (radio == Radio::None, r.find("store"), r.find("radio")) {
         f.refuse::<()>(mistake("P046", "a radio hangs in a shop", "but `store` is missing", "add store = \"..\", or radio = \"none\""));
     }
+    if site_from_hub {
+        not_beside_the_hub(&r);
+    }
     let presence = r.or("presence", PresenceRules::default(), presence);
     let position_listen = r.may("position_listen", |f| f.address());
-    let wake = r.or("wake", Wake::default(), |f| wake::read(f, store.as_ref(), &site));
+    let wake = r.or("wake", Wake::default(), |f| wake::read(f, store.as_ref(), known));
     let app_events = wake::app_events(&r, &wake);
     let positions = r.or("positions", Positions::default(), |f| positions::read(f, id.as_ref()));
     let geofence = r.or("geofence", GeofenceRules::default(), geofence::rules);
@@ -56,8 +61,24 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<GatewayConfig> {
         positions,
         geofence,
         outbox,
+        site_from_hub,
+        dwell_marks: site.dwell_marks(),
         site: Arc::new(site),
     })
+}
+
+/// What comes from the hub cannot stand in the file too, and a hub that is not known cannot be believed.
+fn not_beside_the_hub(r: &Reader<'_>) {
+    for key in ["presence", "geofence"] {
+        if let Some(f) = r.find(key) {
+            let mend = format!("write it into gateways/ of the hub's site, or take `site = \"hub\"` out of here; then `{key}` counts");
+            f.refuse::<()>(mistake("P066", format!("`{key}` comes from the hub"), "it stands beside `site = \"hub\"`", mend));
+        }
+    }
+    if let Some(f) = r.find("hub_keys").filter(|f| f.list().is_some_and(|keys| keys.is_empty())) {
+        let mend = "copy the key that `passage-hub key` prints";
+        f.refuse::<()>(mistake("P066", "no site can be believed without the key of a hub", "nothing is pinned", mend));
+    }
 }
 
 fn gateway_id(f: Field<'_>) -> Option<GatewayId> {
@@ -70,7 +91,7 @@ fn gateway_id(f: Field<'_>) -> Option<GatewayId> {
     }
 }
 
-fn is_known(f: &Field<'_>, id: &StoreId, site: &crate::Site) -> bool {
+fn is_known(f: &Field<'_>, id: &StoreId, site: &Site) -> bool {
     if site.stores.contains_key(id) || f.out.is_incomplete() {
         return true;
     }
@@ -132,7 +153,8 @@ fn ble(f: Field<'_>) -> Option<BleRadio> {
     Some(ble)
 }
 
-fn presence(f: Field<'_>) -> Option<PresenceRules> {
+/// Reads `[presence]`.
+pub(crate) fn presence(f: Field<'_>) -> Option<PresenceRules> {
     let r = f.table()?;
     let d = PresenceRules::default();
     // What is said here holds for both zones; what a zone says itself is stronger.

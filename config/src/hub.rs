@@ -70,6 +70,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<HubConfig> {
         phone_region,
         imports,
         site_dir: dir,
+        applied: 0,
         site: Arc::new(site),
     })
 }

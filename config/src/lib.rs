@@ -5,10 +5,12 @@
 //! ([`reader`]) while one collector gathers the mistakes ([`collect`]); serde would stop at the first.
 
 mod brand;
+pub mod bundle;
 mod collect;
 mod common;
 pub mod diagnostic;
 mod gateway;
+mod gateways;
 mod geofence;
 pub mod holidays;
 pub mod hours;
@@ -45,7 +47,7 @@ pub fn load_hub(file: &Path) -> Result<HubConfig, Diagnostics> {
     load(file, hub::read)
 }
 
-/// Reads a gateway file at `file` and the site folders beside it, or those in the folder that its key `site` names.
+/// Reads a gateway file at `file` and the site folders beside it, or those in the folder that its key `site` names; none with `site = "hub"`.
 ///
 /// # Errors
 /// All mistakes of all files.
@@ -81,6 +83,11 @@ fn folder(file: &Path) -> &Path {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     }
+}
+
+/// True when the file says that the site comes from the hub. A folder of that name is written `./hub`.
+fn is_from_hub(r: &Reader<'_>) -> bool {
+    r.find("site").is_some_and(|f| f.is_word("hub"))
 }
 
 /// Where the site lies: beside the file, or where its key `site` says.

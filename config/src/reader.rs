@@ -137,6 +137,11 @@ impl<'a> Field<'a> {
         matches!(self.node.kind, Kind::Table(_))
     }
 
+    /// True if the value is this text.
+    pub(crate) fn is_word(&self, word: &str) -> bool {
+        matches!(&self.node.kind, Kind::Text(s) if s.trim() == word)
+    }
+
     /// True if the value is a table with this key.
     pub(crate) fn has(&self, key: &str) -> bool {
         matches!(&self.node.kind, Kind::Table(entries) if entries.iter().any(|e| e.key == key))

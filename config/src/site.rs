@@ -10,6 +10,7 @@ use passage_protocol::StoreId;
 use crate::{
     brand,
     collect::{Collector, mistake, plain},
+    gateways,
     geofence::{self, Fences},
     model::{Brand, Site, Store, VisitRules},
     offer::{self, Placed},
@@ -58,6 +59,8 @@ pub(crate) fn read(dir: &Path, out: &Collector) -> Loaded {
     let products = product::read(&dir.join("products.csv"), out);
     let visit = visit(dir, out);
     let fences = fences(dir, &names, &stores, out);
+    let gateways = documents(dir, "gateways", out);
+    let gateways = decode(&gateways, out, |r, id| gateways::read(r, id, &names)).map(|(_, gateway)| gateway).collect();
 
     let known = offer::Known { names: &names, brands: &brands, stores: &stores, products: &products, fences: &fences };
     let placed: Vec<Placed> = offers
@@ -70,7 +73,7 @@ pub(crate) fn read(dir: &Path, out: &Collector) -> Loaded {
     offer::ties(&placed, out);
 
     let offers = placed.iter().map(|p| (p.offer.id.clone(), p.offer.clone())).collect();
-    let site = Site { revision: out.revision(), brands, stores, geofences: fences.good, campaigns, offers, products, visit };
+    let site = Site { revision: out.revision(), brands, stores, geofences: fences.good, campaigns, offers, products, gateways, visit };
     Loaded { site, offers: placed }
 }
 

@@ -6,15 +6,15 @@ use passage_protocol::{StoreId, WakeKey, WakeMaster};
 
 use crate::{
     collect::{mistake, suggest},
-    model::{AppEvents, Site, Wake, WakeBeacon, WakeCheck},
+    model::{AppEvents, Site, Wake, WakeCheck, WakeSecret},
     reader::{Field, Reader},
 };
 
 /// Apple's own value for a phone as a beacon; right within some dB for a small box.
 const USUAL_POWER: i8 = -59;
 
-/// Reads `wake`.
-pub(crate) fn read(f: Field<'_>, store: Option<&StoreId>, site: &Site) -> Option<Wake> {
+/// Reads `wake`; without a site when that comes from the hub.
+pub(crate) fn read(f: Field<'_>, store: Option<&StoreId>, site: Option<&Site>) -> Option<Wake> {
     let whole = f.clone();
     let r = f.table()?;
     let power = r.or("power", USUAL_POWER, |f| f.whole(-127, 0));
@@ -35,7 +35,8 @@ pub(crate) fn read(f: Field<'_>, store: Option<&StoreId>, site: &Site) -> Option
         )),
         (None, None) => None,
     };
-    if check.is_some() && site.brands.values().all(|b| b.wake_uuid.is_none()) && !whole.out.is_incomplete() {
+    let is_unheard = |site: &Site| site.brands.values().all(|b| b.wake_uuid.is_none());
+    if check.is_some() && site.is_some_and(is_unheard) && !whole.out.is_incomplete() {
         let mend = "add wake_uuid = \"..\" to the file in brands/, the UUID that the app watches for";
         whole.refuse::<()>(mistake("P048", "no brand has a `wake_uuid`", "there is nothing to check", mend));
     }
@@ -43,26 +44,26 @@ pub(crate) fn read(f: Field<'_>, store: Option<&StoreId>, site: &Site) -> Option
     Some(Wake { beacon, check })
 }
 
-fn beacon(f: &Field<'_>, power: i8, store: Option<&StoreId>, site: &Site) -> Option<WakeBeacon> {
+fn beacon(f: &Field<'_>, power: i8, store: Option<&StoreId>, site: Option<&Site>) -> Option<WakeSecret> {
     let key = secret(f, "STORE", WakeKey::from_text);
     let Some(store) = store else {
         let mend = "add store = \"..\", or give `master` if this gateway takes the words of apps";
         return f.refuse(mistake("P048", "a wake beacon wakes apps near a shop", "but `store` is missing", mend));
     };
+    let Some(site) = site else { return Some(WakeSecret { key: key?, power }) };
     // A store or brand that is missing or wrong has been told already.
     let brand = site.brands.get(&site.stores.get(store)?.brand)?;
-    let Some(uuid) = brand.wake_uuid else {
+    if brand.wake_uuid.is_none() {
         let mend = format!("add wake_uuid = \"..\" to brands/{}.toml, the UUID that the app watches for", brand.id);
         return f.refuse(mistake("P048", format!("the brand \"{}\" has no `wake_uuid`", brand.id), "there is nothing to advertise", mend));
-    };
-    Some(WakeBeacon { uuid, key: key?, power })
+    }
+    Some(WakeSecret { key: key?, power })
 }
 
-fn store_keys(f: &Field<'_>, site: &Site) -> Option<BTreeMap<StoreId, WakeKey>> {
+fn store_keys(f: &Field<'_>, site: Option<&Site>) -> Option<BTreeMap<StoreId, WakeKey>> {
     let keys = f.clone().each(|f| {
         let store: StoreId = f.id_of_key()?.parse().ok()?;
-        let known = site.stores.contains_key(&store) || f.out.is_incomplete();
-        if !known {
+        if let Some(site) = site.filter(|site| !site.stores.contains_key(&store) && !f.out.is_incomplete()) {
             let mend = suggest(store.as_str(), site.stores.keys().map(StoreId::as_str));
             let m = mistake("P022", format!("there is no store \"{store}\""), format!("no file stores/{store}.toml"), mend);
             f.out.at(f.source, &f.key_span, m);

@@ -88,6 +88,8 @@ cases! {
     gateway_files_are_checked: "gateway";
     the_way_to_the_broker_is_checked: "mqtt";
     the_way_of_hubs_to_the_broker_is_checked: "mqtt-hub";
+    gateways_that_get_their_site_from_the_hub_hang_in_one_shop_or_see_all: "gateways";
+    what_comes_from_the_hub_does_not_stand_in_the_file_too: "from-hub";
 }
 
 #[test]
@@ -204,6 +206,6 @@ fn a_store_whose_file_name_is_wrong_makes_only_the_mistakes_that_follow_from_it(
     fs::rename(dir.path().join("stores/lyon-bellecour.toml"), dir.path().join("stores/Lyon.toml")).unwrap();
     let errors = load_site(dir.path()).unwrap_err();
     let codes: Vec<_> = errors.0.iter().map(|d| d.code).collect();
-    // The file itself, its two geofences, and the offer that names it.
-    assert_eq!(codes, ["P022", "P022", "P022", "P010"], "{errors}");
+    // The file itself, its gateway, its two geofences, and the offer that names it.
+    assert_eq!(codes, ["P022", "P022", "P022", "P022", "P010"], "{errors}");
 }

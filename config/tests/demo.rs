@@ -77,3 +77,20 @@ fn the_bluetooth_adapter_can_be_chosen() {
     let errors = load("radio = { ble = { restart_after = \"2 s\" } }").unwrap_err().to_string();
     assert!(errors.contains("gateway.toml") && errors.contains("mend"), "{errors}");
 }
+
+#[test]
+fn with_its_site_from_the_hub_a_gateway_needs_no_site_beside_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("gateway.toml");
+    let key = passage_protocol::sign::Signing::from_bytes(&[1; 32]).public();
+    let wake = passage_protocol::WakeMaster::from_bytes([7; 32]).to_text();
+    std::fs::write(dir.path().join("wake.key"), wake).unwrap();
+    let text = format!(
+        "id = \"gw-lyon\"\nstore = \"lyon-bellecour\"\nsite = \"hub\"\ndata = \"data\"\nhub_keys = [\"{key}\"]\nradio = \"ble\"\n\
+         wake = {{ key = \"file:wake.key\" }}\n[mqtt]\nhost = \"127.0.0.1\"\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let config = load_gateway(&file).unwrap();
+    assert!(config.site_from_hub && config.site.stores.is_empty() && config.wake.beacon.is_some());
+    assert_eq!(config.store.unwrap().as_str(), "lyon-bellecour");
+}

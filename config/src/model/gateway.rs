@@ -37,8 +37,12 @@ pub struct GatewayConfig {
     pub geofence: GeofenceRules,
     /// Bounds of the outbox.
     pub outbox: Outbox,
-    /// Stores, geofences, namespaces, and the offers' dwell marks.
+    /// The site comes from the hub; until it has come, `site` is empty and the rules are the usual ones.
+    pub site_from_hub: bool,
+    /// Stores, geofences and namespaces.
     pub site: Arc<Site>,
+    /// Stays at which a dwell is reported: [`Site::dwell_marks`].
+    pub dwell_marks: Vec<Duration>,
 }
 
 /// Where adverts come from.

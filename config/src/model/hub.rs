@@ -91,6 +91,8 @@ pub struct HubConfig {
     pub imports: Imports,
     /// Folder of the files that marketers edit: beside `hub.toml`, or where its key `site` says.
     pub site_dir: PathBuf,
+    /// Number of the applied revision that `site` is of; 0 while it is of the files beside `hub.toml`.
+    pub applied: i64,
     /// Everything that marketers edit.
     pub site: Arc<Site>,
 }

@@ -8,9 +8,12 @@ use std::{
 
 use chrono_tz::Tz;
 use geo::{MultiLineString, MultiPolygon, Point};
-use passage_protocol::{FenceId, Millis, StaticBeacon, StoreId};
+use passage_protocol::{FenceId, GatewayId, Millis, StaticBeacon, StoreId};
 
-use super::offer::{Offer, Trigger};
+use super::{
+    gateway::{GeofenceRules, PresenceRules},
+    offer::{Offer, Trigger},
+};
 use crate::hours::Hours;
 
 /// What gateways and hubs share: who speaks, where the shops are, what marketers want.
@@ -30,6 +33,8 @@ pub struct Site {
     pub offers: BTreeMap<String, Offer>,
     /// By sku.
     pub products: BTreeMap<String, Product>,
+    /// The gateways that get their site from the hub, by id.
+    pub gateways: BTreeMap<GatewayId, SiteGateway>,
     /// When a stay is a visit. Gateways take their dwell marks from it.
     pub visit: VisitRules,
 }
@@ -46,6 +51,17 @@ impl Site {
         }));
         marks.into_iter().filter(|m| !m.is_zero()).collect()
     }
+}
+
+/// A gateway that gets its site from the hub.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SiteGateway {
+    /// The shop it hangs in, which is all that it gets; `None` for a position gateway, which gets every shop.
+    pub store: Option<StoreId>,
+    /// When a beacon is inside.
+    pub presence: PresenceRules,
+    /// When a position is inside.
+    pub geofence: GeofenceRules,
 }
 
 /// Who speaks to the member.

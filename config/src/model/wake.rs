@@ -8,9 +8,25 @@ use passage_protocol::{StoreId, WakeKey, WakeMaster};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wake {
     /// What this gateway advertises in its shop.
-    pub beacon: Option<WakeBeacon>,
+    pub beacon: Option<WakeSecret>,
     /// How this gateway checks what apps report.
     pub check: Option<WakeCheck>,
+}
+
+/// What the file of a gateway in a shop says of its beacon; the brand's UUID is in the site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WakeSecret {
+    /// The shop's own secret.
+    pub key: WakeKey,
+    /// RSSI in dBm that a phone sees at 1 m.
+    pub power: i8,
+}
+
+impl WakeSecret {
+    /// The beacon of a shop whose brand has this UUID.
+    pub fn beacon(&self, uuid: [u8; 16]) -> WakeBeacon {
+        WakeBeacon { uuid, key: self.key.clone(), power: self.power }
+    }
 }
 
 /// What a gateway in a shop needs to advertise.
