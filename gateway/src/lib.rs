@@ -16,6 +16,8 @@ pub mod geofence;
 
 pub mod change;
 
+pub mod site;
+
 pub mod outbox;
 
 pub mod uplink;

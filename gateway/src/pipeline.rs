@@ -8,6 +8,8 @@
 //!                                                 |  v
 //!                                            hub acks, rows
 //!                                                Uplink <----> MQTT broker
+//!                                                  |
+//!                                     site, commands: Follower --> Decider, positions, wake beacon, radio
 //! ```
 //!
 //! A stop goes the way of the data: sources first, then the decider, then the outbox commits what it has, then the uplink says `offline`.
@@ -28,13 +30,13 @@ use std::{
 use passage_config::{GatewayConfig, Radio};
 use passage_protocol::{Millis, sign::Pinned};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
 
 pub use decider::{Decider, Machines};
-pub use listener::Listener;
+pub use listener::{Listener, Reopening, Restart};
 use positioning::Positioning;
 pub use sources::{Opened, Played, open as open_source};
 
@@ -44,7 +46,8 @@ use crate::{
     outbox::{self, Batch, Outbox, OutboxError},
     position::{self, AppEvent, Fix},
     radio::{Heard, RadioError, Source},
-    uplink::Uplink,
+    site,
+    uplink::{Downlink, Uplink, commands::Commands, downlink::Follower},
 };
 
 /// After a stop, the disk has so long to take what waits in memory.
@@ -130,19 +133,51 @@ impl Gateway {
 
         let (inputs, inbox) = mpsc::channel(1_024);
         let saved = outbox.saved_states().await?;
+        let (live, site) = watch::channel(Arc::new(site::last_good::restored(&config, &saved)));
+        // From here on with the last good site in it.
+        let config = site.borrow().config.clone();
+        let (down, said) = Downlink::new();
         let opened = match source {
             Some(source) => Some(source.into()),
             None => sources::open(&config, &Played::of(&saved, outbox.replay_position())).await?,
         };
-        let positions = Positioning::open(&config, &saved, &hub_keys, &inputs, &outbox, &health).await?;
+        let positions = Positioning::open(&config, site.clone(), &saved, &hub_keys, &inputs, &outbox, &health).await?;
+        let commands = Commands::restored(&saved);
         let machines = Machines::restored(&config, saved);
         if let Some(begins) = opened.as_ref().and_then(|o| o.begins.clone()) {
             let first = Batch { saved: vec![begins], replay_position: Some(0), ..Batch::default() };
             outbox.submit(first, false, None).await?;
         }
         let (position_addr, counters) = (positions.address(), positions.counters());
-        let decider = Decider { machines, outbox: outbox.clone(), inputs: inbox, clock: config.clock.clone(), health: Arc::clone(&health) };
-        let listener = opened.map(|o| Listener::new(o.source, inputs.clone(), config.clock.clone(), Arc::clone(&health)));
+        let decider = Decider {
+            machines,
+            outbox: outbox.clone(),
+            inputs: inbox,
+            site: site.clone(),
+            clock: config.clock.clone(),
+            health: Arc::clone(&health),
+        };
+        let radio = sources::restart(&config);
+        let follower = Follower {
+            id: config.id.clone(),
+            pinned: hub_keys.clone(),
+            clock: config.clock.clone(),
+            outbox: outbox.clone(),
+            health: Arc::clone(&health),
+            keeper: site::Keeper::new(
+                hub_keys.clone(),
+                outbox.clone(),
+                Arc::clone(&health),
+                live,
+                Arc::clone(&down.state),
+                Arc::clone(&down.again),
+            ),
+            commands,
+            radio: radio.as_ref().map(|radio| Arc::clone(&radio.wish)),
+            state: Arc::clone(&down.state),
+            warned: None,
+        };
+        let listener = opened.map(|o| Listener::new(o.source, inputs.clone(), config.clock.clone(), Arc::clone(&health)).restarting(radio));
         let uplink = Uplink {
             id: config.id.clone(),
             mqtt: config.mqtt.clone(),
@@ -153,15 +188,18 @@ impl Gateway {
             health: Arc::clone(&health),
             boot: hex::encode(rand::random::<[u8; 8]>()),
             started: Instant::now(),
+            down,
+            site_from_hub: config.site_from_hub,
         };
 
         tokio::spawn(clock::server::watch(keeper, stop.clone()));
-        let waking = waking::start(&config, &health, &stop);
+        let waking = waking::start(&config, site, &health, &stop);
 
         let (after_decider, give_up) = (CancellationToken::new(), CancellationToken::new());
         let writer = tokio::spawn(writer.run(give_up.clone()));
         let uplink = tokio::spawn(uplink.run(after_decider.clone()));
         let decider = tokio::spawn(decider.run(stop.clone()));
+        let follower = tokio::spawn(follower.run(said, stop.clone()));
         let mut sources = positions.start(&stop);
         sources.extend(listener.map(|l| tokio::spawn(l.run(stop.clone()))));
         tokio::spawn(late(stop.clone(), give_up.clone()));
@@ -169,6 +207,7 @@ impl Gateway {
             let outbox = outbox.clone();
             async move {
                 let _ = decider.await;
+                let _ = follower.await;
                 for source in sources {
                     let _ = source.await;
                 }

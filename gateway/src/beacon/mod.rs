@@ -60,6 +60,11 @@ impl Decoder {
         decoder
     }
 
+    /// True when no brand is known: every beacon is a stranger's.
+    pub fn is_empty(&self) -> bool {
+        self.namespaces.is_empty()
+    }
+
     /// The first sighting in an advert; `None` for strangers, for broken structures and when the radio gave no strength.
     pub fn sighting(&self, advert: &Advert) -> Option<Sighting> {
         self.sightings(advert).next()

@@ -14,6 +14,7 @@ mod scan;
 
 use std::{path::PathBuf, process::ExitCode};
 
+use crate::site::last_good;
 use clap::{Parser, Subcommand};
 use passage_config::{BleRadio, GatewayConfig, Radio};
 
@@ -140,9 +141,16 @@ impl Cli {
     }
 }
 
-/// Reads the configuration, or tells all of its mistakes.
+/// Reads the configuration, or tells all of its mistakes. A site that comes from the hub is the last good one on the disk.
 fn load(file: &std::path::Path) -> anyhow::Result<GatewayConfig> {
-    Ok(passage_config::load_gateway(file)?)
+    let in_force = last_good::looked_up(passage_config::load_gateway(file)?);
+    let in_force = in_force.map_err(|e| anyhow::anyhow!("the site on the disk cannot be read: {e}"))?;
+    if in_force.config.site_from_hub && in_force.is_empty() {
+        tracing::warn!(
+            "no site has come from the hub yet, so nothing is recognised. Mend: start the gateway, and look at `passage-gateway doctor`"
+        );
+    }
+    Ok(in_force.config.clone())
 }
 
 /// With this machine's own radio, when the file names none.

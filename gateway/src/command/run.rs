@@ -10,7 +10,7 @@ use crate::pipeline::Gateway;
 
 /// Runs until SIGTERM or SIGINT; then commits, says `offline`, and returns.
 pub(super) async fn run(file: &Path) -> anyhow::Result<()> {
-    let config = super::load(file)?;
+    let config = passage_config::load_gateway(file)?;
     let stop = CancellationToken::new();
     let mut term = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;

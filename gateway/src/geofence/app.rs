@@ -1,5 +1,7 @@
 //! Stays by the app's own word: an enter, more enters as dwell evidence, an exit.
 
+use std::collections::HashSet;
+
 use passage_protocol::{Millis, Phase, Signal};
 
 use super::{
@@ -63,6 +65,16 @@ impl Words {
             }
         }
         self.0.retain(|w| w.stay.is_some() || w.left.is_some_and(|left| after(left, LEFT_FOR_MS) > now));
+    }
+
+    /// Ends the stays in zones that are there no more.
+    pub(super) fn end_in(&mut self, gone: &HashSet<Spot>, teller: &mut Teller<'_>) {
+        for word in self.0.iter_mut().filter(|word| gone.contains(&word.spot)) {
+            if let Some(over) = word.stay.take() {
+                teller.exit(&over, false);
+                word.left = word.left.max(Some(over.last));
+            }
+        }
     }
 
     /// When silence will end a stay.

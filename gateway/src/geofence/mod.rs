@@ -113,12 +113,26 @@ impl Geofences {
         }
     }
 
-    /// The same people with other fences and rules. Stays in fences that are no longer drawn end by silence; somebody who stands in a fence
-    /// that was drawn around them was inside already.
-    pub fn reload(&mut self, site: &Site, rules: GeofenceRules, dwell_marks: Vec<Duration>) {
+    /// The same people with other fences and rules. Stays in fences and stores that are there no more end at their last evidence; somebody who
+    /// stands in a fence that was drawn around them was inside already.
+    pub fn reload(&mut self, site: &Site, rules: GeofenceRules, dwell_marks: Vec<Duration>, out: &mut Vec<Change>) {
         self.world = World::new(site, rules, dwell_marks, &mut self.spots, Some(&self.world));
         self.drawn_anew = true;
+        self.end_vanished(site, out);
         self.people.reschedule(&self.world);
+    }
+
+    fn end_vanished(&mut self, site: &Site, out: &mut Vec<Change>) {
+        let gone = self.spots.vanished(site);
+        let ended: Vec<u32> = self.people.all().filter(|(_, p)| p.is_in_any(&gone)).map(|(slot, _)| slot).collect();
+        for slot in ended {
+            let Some(person) = self.people.get(slot) else { continue };
+            let Some(who) = person.id() else { continue };
+            let mut teller = Teller { who: &who, spots: &self.spots, out };
+            person.track.end_in(&gone, &mut teller);
+            person.words.end_in(&gone, &mut teller);
+            self.touch(slot, true);
+        }
     }
 
     /// Takes one fix that arrived at `now`.

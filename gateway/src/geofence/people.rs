@@ -5,14 +5,14 @@
 
 use std::{
     cmp::Reverse,
-    collections::BinaryHeap,
+    collections::{BinaryHeap, HashSet},
     hash::{BuildHasher, RandomState},
 };
 
 use hashbrown::HashTable;
 use passage_protocol::{InstallationId, Millis};
 
-use super::{app::Words, track::Track, world::World};
+use super::{app::Words, spots::Spot, track::Track, world::World};
 
 /// All that is known of one installation. No Debug: it holds places.
 pub(super) struct Person {
@@ -140,6 +140,12 @@ impl People {
 }
 
 impl Person {
+    /// True while a stay is in one of these zones.
+    pub(super) fn is_in_any(&self, spots: &HashSet<Spot>) -> bool {
+        let words = self.words.0.iter().filter_map(|word| word.stay.as_ref());
+        self.track.state.stays.iter().chain(words).any(|stay| spots.contains(&stay.spot))
+    }
+
     /// When time alone will end a stay.
     pub(super) fn due(&self, world: &World) -> Option<Millis> {
         self.track.due(world).into_iter().chain(self.words.due(world)).min()

@@ -1,7 +1,8 @@
 //! Small numbers for the places that stays are in, so that the state of an installation needs no texts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use passage_config::Site;
 use passage_protocol::{StoreId, Zone};
 
 /// Number of a store's zone; lives as long as the machine.
@@ -26,6 +27,15 @@ impl Spots {
         self.names.push(key.clone());
         self.numbers.insert(key, spot);
         spot
+    }
+
+    /// The zones that a site has no more: their geofence is not drawn, or their store is not listed.
+    pub(super) fn vanished(&self, site: &Site) -> HashSet<Spot> {
+        let is_there = |(store, zone): &(StoreId, Zone)| match zone {
+            Zone::Fence(id) => site.geofences.get(id).is_some_and(|g| g.store == *store),
+            Zone::In | Zone::Front => site.stores.contains_key(store),
+        };
+        (0..).zip(&self.names).filter(|(_, name)| !is_there(name)).map(|(number, _)| Spot(number)).collect()
     }
 
     /// The zone of a number that came from here.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::AtomicU64},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
 };
 
 use crate::radio::Vitals;
@@ -22,6 +22,14 @@ pub struct Health {
     pub forged_acks: AtomicU64,
     /// Acks for another gateway or epoch.
     pub foreign_acks: AtomicU64,
+    /// Revision of the hub's site that is in force; 0 when the site came from files, or none has come yet.
+    pub site_revision: AtomicU64,
+    /// Manifests and sites that were not taken.
+    pub site_refused: AtomicU64,
+    /// Commands that were carried out.
+    pub commands: AtomicU64,
+    /// Commands that were not: forged, for another gateway, expired, repeated, or nothing that this gateway can do.
+    pub commands_refused: AtomicU64,
     /// Broken records and radio faults.
     pub radio_errors: AtomicU64,
     /// Adverts that the radio heard and dropped because the gateway could not keep up.
@@ -37,8 +45,23 @@ pub struct Health {
     /// Connections to the broker that came up.
     pub connections: AtomicU64,
     /// How the radio does, once a source that has one is open.
-    pub radio: OnceLock<Arc<Vitals>>,
+    pub radio: RadioVitals,
     flags: Mutex<BTreeSet<&'static str>>,
+}
+
+/// The vitals of the radio of the moment: a restart of the radio brings new ones.
+#[derive(Debug, Default)]
+pub struct RadioVitals(Mutex<Option<Arc<Vitals>>>);
+
+impl RadioVitals {
+    /// Those of the radio that is open now.
+    pub fn set(&self, vitals: Arc<Vitals>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(vitals);
+    }
+
+    fn get(&self) -> Option<Arc<Vitals>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl Health {
@@ -60,7 +83,7 @@ impl Health {
     /// The raised flags in alphabetical order.
     pub fn flags(&self) -> Vec<String> {
         let mut raised = self.flags.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        raised.extend(self.radio.get().into_iter().flat_map(|radio| radio.flags()).filter_map(|(name, raised)| raised.then_some(name)));
+        raised.extend(self.radio.get().iter().flat_map(|radio| radio.flags()).filter_map(|(name, raised)| raised.then_some(name)));
         raised.into_iter().map(str::to_owned).collect()
     }
 }

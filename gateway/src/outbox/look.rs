@@ -88,6 +88,26 @@ async fn connect(file: &Path) -> sqlx::Result<SqliteConnection> {
     SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(file).read_only(true).busy_timeout(Duration::from_secs(5))).await
 }
 
+/// What one machine has saved in the outbox in `dir`: machine, key, value. Nothing when there is no outbox yet.
+///
+/// # Errors
+/// The file cannot be read, in SQLite's words.
+pub async fn saved(dir: &Path, machine: &str) -> Result<Vec<(String, Vec<u8>, Vec<u8>)>, String> {
+    let file = dir.join(FILE);
+    if !file.exists() {
+        return Ok(Vec::new());
+    }
+    let options = SqliteConnectOptions::new().filename(file).read_only(true).busy_timeout(std::time::Duration::from_secs(5));
+    let read = async {
+        let mut connection = SqliteConnection::connect_with(&options).await?;
+        let sql = "SELECT machine, key, value FROM saved_state WHERE machine = ?";
+        let rows = sqlx::query_as(sql).bind(machine).fetch_all(&mut connection).await?;
+        connection.close().await?;
+        Ok(rows)
+    };
+    read.await.map_err(|e: sqlx::Error| e.to_string())
+}
+
 async fn read(file: &Path) -> sqlx::Result<Look> {
     let mut connection = connect(file).await?;
     // One snapshot, whatever the gateway writes meanwhile.

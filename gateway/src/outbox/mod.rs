@@ -17,7 +17,8 @@
 //!   before, so they can be sent, and are written when the disk is well again. The disk is asked again after 0.2 to 30 s.
 //! - **What nobody takes** becomes a dead letter: a copy stays in the file, and a gone record tells the hub.
 //!
-//! No MAC address and no coordinate is in the file: the types that reach it have no field for one.
+//! No MAC address and no coordinate of a person is in the file: the types that reach it have no field for one. (The site of the hub is, and in it
+//! where the shops are.)
 
 mod bounds;
 mod commit;

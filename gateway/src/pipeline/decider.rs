@@ -20,6 +20,7 @@ use crate::{
     position::{AppEvent, Fix},
     presence::{Presence, Steps},
     radio::Heard,
+    site,
 };
 
 /// Strangers' adverts move only the position in the capture; it is written once for so many.
@@ -47,7 +48,7 @@ impl std::fmt::Debug for Machines {
 impl Machines {
     /// Machines that know nobody.
     pub fn new(config: &GatewayConfig) -> Self {
-        let marks = config.site.dwell_marks();
+        let marks = config.dwell_marks.clone();
         Self {
             decoder: Decoder::new(&config.site),
             presence: config.store.clone().map(|store| Presence::new(store, config.presence, marks.clone())),
@@ -72,6 +73,23 @@ impl Machines {
             }
         }
         machines
+    }
+
+    /// The same people with another site: who stays in a zone that is still there stays, stays in zones that are not end at their last evidence.
+    pub fn reload(&mut self, config: &GatewayConfig, batch: &mut Batch) {
+        let knew_nobody = self.decoder.is_empty();
+        self.decoder = Decoder::new(&config.site);
+        if let (Some(presence), Some(store)) = (&mut self.presence, &config.store) {
+            if knew_nobody {
+                // The first site: whoever is heard next may have been here all along.
+                presence.listen_anew();
+            }
+            debug_assert!(store == presence.store(), "a gateway never changes its shop while it runs");
+            presence.reload(config.presence, &config.dwell_marks);
+            batch.saved.extend(presence.take_saved(self.replaying));
+        }
+        self.geofences.reload(&config.site, config.geofence, config.dwell_marks.clone(), &mut batch.changes);
+        batch.saved.extend(self.geofences.take_saved(false));
     }
 
     /// What both clocks show, before anything that was stamped since is decided. If the wall clock was set, every stay moves with it.
@@ -168,6 +186,8 @@ pub struct Decider {
     pub outbox: Outbox,
     /// From the radio, the position server, and a driver.
     pub inputs: mpsc::Receiver<Input>,
+    /// The site of the moment; it is committed before it is seen here.
+    pub site: site::Live,
     /// Business time.
     pub clock: Clock,
     /// Counters and flags.
@@ -186,6 +206,7 @@ impl Decider {
                     Some(input) => self.decide(input, stepped).await,
                     None => return,
                 },
+                Ok(()) = self.site.changed() => self.change_site().await,
                 _ = tick.tick(), if !stepped => self.pass().await,
                 () = stop.cancelled() => break,
             };
@@ -242,6 +263,13 @@ impl Decider {
         // On a stepped clock the driver waits for every answer: a fuller group would never come.
         let flush = stepped && reply.is_some();
         self.submit(batch, flush, reply).await
+    }
+
+    async fn change_site(&mut self) -> Result<(), OutboxError> {
+        let site = self.site.borrow_and_update().clone();
+        let mut batch = Batch::default();
+        self.machines.reload(&site.config, &mut batch);
+        self.submit(batch, false, None).await
     }
 
     /// A tick of a clock that runs by itself.

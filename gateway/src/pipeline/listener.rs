@@ -7,14 +7,19 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
+use futures::future::BoxFuture;
 use passage_protocol::{Clock, Millis};
-use tokio::{sync::mpsc, time};
+use tokio::{
+    sync::{Notify, mpsc},
+    time,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::Input;
 use crate::{
     health::Health,
-    radio::{RadioError, Source},
+    radio::{Heard, RadioError, Source},
 };
 
 /// A source that has nothing for so long has nothing yet; a capture that is being read answers sooner.
@@ -31,19 +36,47 @@ pub struct Listener {
     /// Counters and flags.
     pub health: Arc<Health>,
     gave_up: bool,
+    restart: Option<Restart>,
+}
+
+/// How the radio is opened anew when somebody asks for it.
+pub struct Restart {
+    /// Notified when it should be.
+    pub wish: Arc<Notify>,
+    /// Opens it.
+    pub open: Box<dyn Fn() -> Reopening + Send + Sync>,
+}
+
+/// A source that is being opened; `None` when there is none any more.
+pub type Reopening = BoxFuture<'static, Result<Option<Box<dyn Source>>, RadioError>>;
+
+/// What stands in the place of a radio that is being opened anew: the old one must have let go of the adapter before.
+struct Between;
+
+#[async_trait]
+impl Source for Between {
+    async fn next(&mut self) -> Option<Result<Heard, RadioError>> {
+        None
+    }
 }
 
 impl Listener {
     /// From `source` to `inputs`.
     pub fn new(source: Box<dyn Source>, inputs: mpsc::Sender<Input>, clock: Clock, health: Arc<Health>) -> Self {
-        Self { source, inputs, clock, health, gave_up: false }
+        Self { source, inputs, clock, health, gave_up: false, restart: None }
+    }
+
+    /// The same, with a way to open the source anew.
+    #[must_use]
+    pub fn restarting(self, restart: Option<Restart>) -> Self {
+        Self { restart, ..self }
     }
 
     /// Listens until `stop`. When the source ends, time goes on, so that the last stays are closed. When the radio has given up, the gateway
     /// stops, so that its service manager starts it anew.
     pub async fn run(mut self, stop: CancellationToken) {
         if let Some(radio) = self.source.vitals() {
-            let _ = self.health.radio.set(radio);
+            self.health.radio.set(radio);
         }
         tokio::select! {
             () = self.listen() => {}
@@ -61,7 +94,15 @@ impl Listener {
 
     async fn listen(&mut self) {
         loop {
-            let next = next_or_quiet(self.source.as_mut(), &self.inputs, &self.clock).await;
+            // Leaving `next` in the middle loses no advert.
+            let next = tokio::select! {
+                biased;
+                () = wished(self.restart.as_ref()) => {
+                    self.reopen().await;
+                    continue;
+                }
+                next = next_or_quiet(self.source.as_mut(), &self.inputs, &self.clock) => next,
+            };
             self.note_dropped();
             let input = match next {
                 None => return,
@@ -84,6 +125,21 @@ impl Listener {
         }
     }
 
+    /// Opens the radio anew. If that fails, the process is what is left to start anew.
+    async fn reopen(&mut self) {
+        let Some(restart) = &self.restart else { return };
+        tracing::info!("the radio is opened anew");
+        self.source = Box::new(Between);
+        self.source = match (restart.open)().await {
+            Ok(Some(source)) => source,
+            Ok(None) => return,
+            Err(e) => Box::new(Broken(Some(RadioError::GaveUp(e.to_string())))),
+        };
+        if let Some(radio) = self.source.vitals() {
+            self.health.radio.set(radio);
+        }
+    }
+
     /// What the radio had to drop is told; the flag stays, because the stays of that time may be short.
     fn note_dropped(&self) {
         let dropped = self.source.dropped();
@@ -101,6 +157,23 @@ impl Listener {
             self.health.flag("radio-silent", true);
         }
         tracing::warn!("{e}");
+    }
+}
+
+/// A radio that could not be opened anew says so, and is over.
+struct Broken(Option<RadioError>);
+
+#[async_trait]
+impl Source for Broken {
+    async fn next(&mut self) -> Option<Result<Heard, RadioError>> {
+        self.0.take().map(Err)
+    }
+}
+
+async fn wished(restart: Option<&Restart>) {
+    match restart {
+        Some(restart) => restart.wish.notified().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -148,7 +221,6 @@ async fn next_or_quiet(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::radio::Heard;
 
     /// A radio that has dropped something and then ends.
     struct Overrun;
@@ -182,6 +254,53 @@ mod tests {
         async fn next(&mut self) -> Option<Result<Heard, RadioError>> {
             self.0.pop().map(Err)
         }
+    }
+
+    /// A radio that never ends.
+    struct Endless(Arc<std::sync::atomic::AtomicU64>);
+
+    impl Drop for Endless {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    #[async_trait::async_trait]
+    impl Source for Endless {
+        async fn next(&mut self) -> Option<Result<Heard, RadioError>> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_radio_is_opened_anew_on_demand_after_the_old_one_has_let_go() {
+        let (inputs, _inbox) = mpsc::channel(1);
+        let (open, wish, stop) = (Arc::new(std::sync::atomic::AtomicU64::new(1)), Arc::new(Notify::new()), CancellationToken::new());
+        let opened = Arc::new(Notify::new());
+        let restart = Restart {
+            wish: Arc::clone(&wish),
+            open: Box::new({
+                let (open, opened) = (Arc::clone(&open), Arc::clone(&opened));
+                move || {
+                    let (open, opened) = (Arc::clone(&open), Arc::clone(&opened));
+                    Box::pin(async move {
+                        assert_eq!(open.fetch_add(1, Ordering::SeqCst), 0, "two at a time");
+                        opened.notify_one();
+                        Ok(Some(Box::new(Endless(open)) as Box<dyn Source>))
+                    })
+                }
+            }),
+        };
+        let first = Box::new(Endless(Arc::clone(&open)));
+        let listener = Listener::new(first, inputs, Clock::stepped(Millis(0)), Arc::default()).restarting(Some(restart));
+        let running = tokio::spawn(listener.run(stop.clone()));
+        for _ in 0..3 {
+            wish.notify_one();
+            opened.notified().await;
+        }
+        stop.cancel();
+        running.await.unwrap();
+        assert_eq!(open.load(Ordering::SeqCst), 0);
     }
 
     #[tokio::test]

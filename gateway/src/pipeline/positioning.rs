@@ -12,10 +12,13 @@ use crate::{
     health::Health,
     outbox::Outbox,
     position::{Bound, Broker, Counters, DenyBook, Desk, DeskParts, ListenError, Server, group::Group, wakes},
+    site::Live,
 };
 
 /// What takes positions; nothing of it in a gateway that takes none.
 pub(super) struct Positioning {
+    /// What follows the site.
+    following: Option<(Arc<Desk>, Live)>,
     server: Option<Bound>,
     broker: Option<Broker>,
     counters: Arc<Counters>,
@@ -25,6 +28,7 @@ impl Positioning {
     /// Opens the address and restores the deny list.
     pub(super) async fn open(
         config: &GatewayConfig,
+        site: Live,
         saved: &[(String, Vec<u8>, Vec<u8>)],
         pinned: &Pinned,
         inputs: &mpsc::Sender<Input>,
@@ -33,7 +37,7 @@ impl Positioning {
     ) -> Result<Self, ListenError> {
         let counters = Arc::new(Counters::default());
         if config.position_listen.is_none() && !config.positions.mqtt {
-            return Ok(Self { server: None, broker: None, counters });
+            return Ok(Self { following: None, server: None, broker: None, counters });
         }
         let group = &config.positions.group;
         let desk = Arc::new(Desk::new(DeskParts {
@@ -59,10 +63,10 @@ impl Positioning {
             topic: config.positions.mqtt.then(|| config.positions.topic.clone()),
             pinned: pinned.clone(),
             clock: config.clock.clone(),
-            desk,
+            desk: Arc::clone(&desk),
             outbox: outbox.clone(),
         };
-        Ok(Self { server, broker: Some(broker), counters })
+        Ok(Self { following: Some((desk, site)), server, broker: Some(broker), counters })
     }
 
     pub(super) fn address(&self) -> Option<SocketAddr> {
@@ -76,6 +80,15 @@ impl Positioning {
     pub(super) fn start(self, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
         let server = self.server.map(|s| tokio::spawn(s.run(stop.clone())));
         let broker = self.broker.map(|b| tokio::spawn(b.run(stop.clone())));
-        server.into_iter().chain(broker).collect()
+        let following = self.following.map(|(desk, site)| tokio::spawn(follow(desk, site, stop.clone())));
+        server.into_iter().chain(broker).chain(following).collect()
+    }
+}
+
+/// Hands each new site to the desk.
+async fn follow(desk: Arc<Desk>, mut site: Live, stop: CancellationToken) {
+    while let Some(Ok(())) = stop.run_until_cancelled(site.changed()).await {
+        let now = site.borrow_and_update().clone();
+        desk.reload(&now.config);
     }
 }

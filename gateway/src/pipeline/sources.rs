@@ -1,7 +1,10 @@
 //! The source of adverts that the config names, and where it goes on after a restart.
 
+use std::sync::Arc;
+
 use passage_config::{GatewayConfig, Radio};
 
+use super::{Reopening, Restart};
 use crate::{
     SavedState,
     radio::{self, Capture, RadioError, Source},
@@ -51,4 +54,16 @@ pub async fn open(config: &GatewayConfig, played: &Played) -> Result<Option<Open
     let Some(source) = radio::open(config, same.then_some(played.position)).await? else { return Ok(None) };
     let begins = id.filter(|_| !same).map(|id| SavedState { machine: MACHINE, key: KEY.to_vec(), value: Some(id.into_bytes()) });
     Ok(Some(Opened { source, begins }))
+}
+
+/// How this machine's own radio is opened anew; `None` for what is no radio, and would begin again.
+pub fn restart(config: &GatewayConfig) -> Option<Restart> {
+    matches!(config.radio, Radio::Ble(_)).then(|| {
+        let config = config.clone();
+        let open = move || -> Reopening {
+            let config = config.clone();
+            Box::pin(async move { radio::open(&config, None).await })
+        };
+        Restart { wish: Arc::default(), open: Box::new(open) }
+    })
 }

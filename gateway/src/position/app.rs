@@ -10,6 +10,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use passage_config::GatewayConfig;
 use passage_protocol::{FenceId, InstallationId, Millis, Phase, StoreId, WakeId, Zone};
 use serde::Deserialize;
 
@@ -52,6 +53,9 @@ pub trait ShopBeacons: Send + Sync {
     /// # Errors
     /// What becomes of the word instead: it is a stranger's beacon, or one of ours at another time.
     fn prove(&self, heard: &HeardBeacon) -> Result<Proven, Fate>;
+
+    /// Another site is in force.
+    fn reload(&self, _config: &GatewayConfig) {}
 
     /// True when an app that only names a shop is believed.
     fn believes_claims(&self) -> bool {
@@ -151,7 +155,7 @@ pub(super) async fn app_event(State(shared): State<Shared>, request: Request) ->
 }
 
 async fn here(shared: &Shared, body: &Bytes, who: InstallationId, now: Millis) -> Response {
-    let fate = match word(shared.desk.places(), body, who, now) {
+    let fate = match word(&shared.desk.places(), body, who, now) {
         Ok(Told::Heard(heard)) => shared.desk.take_beacon(&heard).await,
         Ok(Told::Claim(event)) => shared.desk.take_claim(event).await,
         Err((fate, why)) => {

@@ -24,12 +24,16 @@ const CELL: f64 = 0.01;
 const MOST_CELLS: usize = 8_192;
 /// Installations whose last answer is remembered.
 const MOST_GIVEN: usize = 200_000;
+/// Circles that are kept, those that are drawn no more among them.
+const MOST_CIRCLES: usize = 100_000;
 /// Metres per degree of latitude on a sphere of 6,371,008.8 m.
 const METRES_PER_DEGREE: f64 = 111_195.08;
 
 /// The circles of a site, and what was given to whom.
 pub(super) struct Circles {
     all: Vec<Circle>,
+    /// Which of them are still drawn.
+    drawn: Vec<bool>,
     cells: Mutex<HashMap<(i32, i32), Nearest>>,
     given: Mutex<HashMap<InstallationId, Nearest>>,
 }
@@ -49,13 +53,29 @@ struct Circle {
 
 impl Circles {
     pub(super) fn new(site: &Site) -> Self {
-        let tst = times(site);
-        let circle = |fence: &Geofence| {
-            let (centre, radius_m) = circle_of(fence)?;
-            Some(Circle { id: fence.id.clone(), centre, radius_m, tst: *tst.get(&fence.id)? })
-        };
-        let all = site.geofences.values().filter_map(circle).filter(|c| c.radius_m >= LEAST_RADIUS_M).collect();
-        Self { all, cells: Mutex::default(), given: Mutex::default() }
+        let all = circles(site);
+        Self { drawn: vec![true; all.len()], all, cells: Mutex::default(), given: Mutex::default() }
+    }
+
+    /// Other geofences. Those that changed get new numbers, and the old ones are kept, so that phones are told of both: what is new, and what is to go.
+    pub(super) fn reload(&mut self, site: &Site) {
+        let new = circles(site);
+        if self.all.len() + new.len() > MOST_CIRCLES {
+            // Whoever was given circles before is given all that count now, once more.
+            return *self = Self::new(site);
+        }
+        let mut new: HashMap<FenceId, Circle> = new.into_iter().map(|c| (c.id.clone(), c)).collect();
+        for (drawn, circle) in self.drawn.iter_mut().zip(&self.all) {
+            *drawn = new.get(&circle.id) == Some(circle);
+            if *drawn {
+                new.remove(&circle.id);
+            }
+        }
+        let mut added: Vec<Circle> = new.into_values().collect();
+        added.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        self.drawn.resize(self.all.len() + added.len(), true);
+        self.all.extend(added);
+        self.cells = Mutex::default();
     }
 
     /// What a phone at this place must be told, if that is another thing than last time. `removes`: the app understands that a region is to go
@@ -64,9 +84,10 @@ impl Circles {
         if self.all.is_empty() {
             return None;
         }
+        let is_kept = |i: &u32, nearest: &Nearest| nearest.iter().any(|n| self.all[*n as usize].id == self.all[*i as usize].id);
         let nearest = self.nearest(lat, lon);
         let before = self.give(who, &nearest)?;
-        let gone = before.iter().flat_map(|b| b.iter()).filter(|i| removes && !nearest.contains(i));
+        let gone = before.iter().flat_map(|b| b.iter()).filter(|i| removes && !is_kept(i, &nearest));
         let kept = nearest.iter().map(|i| self.all[*i as usize].waypoint());
         let waypoints: Vec<Value> = kept.chain(gone.map(|i| self.all[*i as usize].removal())).collect();
         Some(json!({ "_type": "cmd", "action": "setWaypoints", "waypoints": { "_type": "waypoints", "waypoints": waypoints } }))
@@ -93,8 +114,11 @@ impl Circles {
             return Arc::clone(known);
         }
         let middle = Point::new((f64::from(cell.1) + 0.5) * CELL, (f64::from(cell.0) + 0.5) * CELL);
-        let mut by_distance: Vec<(f64, u32)> =
-            (0..).zip(&self.all).map(|(i, c)| (Haversine.distance(c.centre, middle) - c.radius_m, i)).collect();
+        let mut by_distance: Vec<(f64, u32)> = (0..)
+            .zip(&self.all)
+            .filter(|(i, _)| self.drawn[*i as usize])
+            .map(|(i, c)| (Haversine.distance(c.centre, middle) - c.radius_m, i))
+            .collect();
         if by_distance.len() > MOST {
             by_distance.select_nth_unstable_by(MOST, |a, b| a.0.total_cmp(&b.0));
             by_distance.truncate(MOST);
@@ -108,6 +132,15 @@ impl Circles {
         cells.insert(cell, Arc::clone(&nearest));
         nearest
     }
+}
+
+fn circles(site: &Site) -> Vec<Circle> {
+    let tst = times(site);
+    let circle = |fence: &Geofence| {
+        let (centre, radius_m) = circle_of(fence)?;
+        Some(Circle { id: fence.id.clone(), centre, radius_m, tst: *tst.get(&fence.id)? })
+    };
+    site.geofences.values().filter_map(circle).filter(|c| c.radius_m >= LEAST_RADIUS_M).collect()
 }
 
 impl Circle {
@@ -295,6 +328,24 @@ mod tests {
         assert_eq!(second["waypoints"]["waypoints"][39]["lat"], json!(-1_000_000));
         let third = circles.news(&who, LAT, LON, false).unwrap();
         assert_eq!(ids(&third).len(), 20, "an app that does not know how to take out is not asked to");
+    }
+
+    #[test]
+    fn when_geofences_change_phones_hear_of_the_new_ones_and_of_those_that_are_to_go() {
+        let who = "phone-of-camille".parse().unwrap();
+        let mut circles = Circles::new(&site(3));
+        circles.news(&who, LAT, LON, true).unwrap();
+        circles.reload(&site(3));
+        assert_eq!(circles.news(&who, LAT, LON, true), None, "the same ones");
+        let mut moved = site(2);
+        let fence = moved.geofences.get_mut(&"fence-001".parse().unwrap()).unwrap();
+        fence.shape = Shape::Circle { centre: Point::new(LON, LAT), radius_m: 90.0 };
+        circles.reload(&moved);
+        let news = circles.news(&who, LAT, LON, true).unwrap();
+        assert_eq!(ids(&news), ["fence-000", "fence-001", "fence-002"], "the first two to watch, the last to forget");
+        let waypoints = &news["waypoints"]["waypoints"];
+        assert_eq!((&waypoints[1]["rad"], &waypoints[2]["lat"]), (&json!(90), &json!(-1_000_000)));
+        assert_eq!(circles.news(&who, LAT, LON, true), None);
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Where the reports of both ways come together: whose turn it is, what they say, and on to the decider.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
-use passage_config::{GeofenceRules, Positions, Site};
+use passage_config::{GatewayConfig, GeofenceRules, Positions, Site};
 use passage_protocol::{InstallationId, Millis};
 use serde_json::Value;
 use tokio::{
@@ -54,7 +54,7 @@ pub struct DeskParts<'a> {
 pub struct Desk {
     intake: Intake,
     sealing: Option<Sealing>,
-    circles: Option<Circles>,
+    circles: Option<RwLock<Circles>>,
     pub(super) group: Option<Arc<Group>>,
     pub(super) denied: Arc<DenyBook>,
     inputs: mpsc::Sender<Input>,
@@ -91,7 +91,7 @@ impl Desk {
     /// A desk with an empty memory.
     pub fn new(parts: DeskParts<'_>) -> Self {
         Self {
-            circles: parts.positions.set_waypoints.then(|| Circles::new(&parts.site)),
+            circles: parts.positions.set_waypoints.then(|| RwLock::new(Circles::new(&parts.site))),
             intake: Intake::new(parts.site, parts.rules, parts.beacons),
             sealing: parts.positions.secret.clone().map(Sealing::new),
             group: parts.group,
@@ -101,11 +101,23 @@ impl Desk {
         }
     }
 
+    /// Another site is in force.
+    pub fn reload(&self, config: &GatewayConfig) {
+        self.intake.reload(config);
+        if let Some(circles) = &self.circles {
+            circles.write().unwrap_or_else(PoisonError::into_inner).reload(&config.site);
+        }
+    }
+
+    fn news(&self, who: &InstallationId, lat: f64, lon: f64, removes: bool) -> Option<Value> {
+        self.circles.as_ref()?.read().unwrap_or_else(PoisonError::into_inner).news(who, lat, lon, removes)
+    }
+
     pub(super) fn count(&self, fate: Fate) {
         self.counters.count(fate);
     }
 
-    pub(super) fn places(&self) -> &Places {
+    pub(super) fn places(&self) -> Arc<Places> {
         self.intake.places()
     }
 
@@ -147,7 +159,7 @@ impl Desk {
                     Err(fate) => fate,
                 };
                 let told = matches!(fate, Fate::Fix | Fate::Far);
-                let news = self.circles.as_ref().filter(|_| told).and_then(|c| c.news(&who, lat, lon, removes));
+                let news = told.then(|| self.news(&who, lat, lon, removes)).flatten();
                 Answer { fate, sealed: false, messages: news.into_iter().collect() }
             }
             Report::App(event) => Answer::of(self.take_claim(event).await),

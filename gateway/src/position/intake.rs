@@ -1,8 +1,8 @@
 //! From bytes to what goes on to the decider. No I/O, and time comes in with the calls.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use passage_config::{GeofenceRules, Site};
+use passage_config::{GatewayConfig, GeofenceRules, Site};
 use passage_protocol::{InstallationId, Millis};
 
 use super::{
@@ -15,10 +15,22 @@ use super::{
 
 /// Decodes reports, and drops what does not matter.
 pub struct Intake {
-    places: Places,
+    /// Replaced as a whole when another site goes in force.
+    terrain: RwLock<Arc<Terrain>>,
     memory: Memory,
     beacons: Arc<dyn ShopBeacons>,
+}
+
+struct Terrain {
+    places: Arc<Places>,
     max_accuracy_m: f64,
+}
+
+impl Terrain {
+    fn new(site: Arc<Site>, rules: &GeofenceRules) -> Self {
+        let places = Arc::new(Places::new(site, rules.far_m, rules.around_hours));
+        Self { places, max_accuracy_m: rules.max_accuracy_m }
+    }
 }
 
 impl std::fmt::Debug for Intake {
@@ -38,22 +50,29 @@ pub struct Admitted {
 impl Intake {
     /// For a site. Of the rules, `far_m` and `max_accuracy_m` are used here.
     pub fn new(site: Arc<Site>, rules: &GeofenceRules, beacons: Arc<dyn ShopBeacons>) -> Self {
-        Self {
-            places: Places::new(site, rules.far_m, rules.around_hours),
-            memory: Memory::default(),
-            beacons,
-            max_accuracy_m: rules.max_accuracy_m,
-        }
+        Self { terrain: RwLock::new(Arc::new(Terrain::new(site, rules))), memory: Memory::default(), beacons }
+    }
+
+    /// Another site is in force. Who was seen before is still remembered.
+    pub fn reload(&self, config: &GatewayConfig) {
+        let terrain = Arc::new(Terrain::new(Arc::clone(&config.site), &config.geofence));
+        *self.terrain.write().unwrap_or_else(PoisonError::into_inner) = terrain;
+        self.beacons.reload(config);
+    }
+
+    fn terrain(&self) -> Arc<Terrain> {
+        Arc::clone(&self.terrain.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Reads one OwnTracks payload of `who` that arrived at `now`.
     pub fn read<'a>(&self, body: &'a [u8], who: &InstallationId, now: Millis) -> Result<Report<'a>, Fate> {
-        owntracks::decode(body, who, now, &Ground { places: &self.places, max_accuracy_m: self.max_accuracy_m })
+        let terrain = self.terrain();
+        owntracks::decode(body, who, now, &Ground { places: &terrain.places, max_accuracy_m: terrain.max_accuracy_m })
     }
 
     /// Lets a fix pass that matters and is new. `fresh`: another gateway may have looked after this installation until now.
     pub fn admit(&self, mut fix: Fix, id: Option<&str>, fresh: bool) -> Result<Admitted, Fate> {
-        if let Err(fate) = self.places.judge(fix.lat, fix.lon, fix.at) {
+        if let Err(fate) = self.terrain().places.judge(fix.lat, fix.lon, fix.at) {
             if fate == Fate::Far {
                 self.memory.went_away(&fix.installation, fix.at);
             }
@@ -81,7 +100,7 @@ impl Intake {
         app::claim(event, self.beacons.as_ref())
     }
 
-    pub(super) fn places(&self) -> &Places {
-        &self.places
+    pub(super) fn places(&self) -> Arc<Places> {
+        Arc::clone(&self.terrain().places)
     }
 }

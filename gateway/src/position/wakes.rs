@@ -50,6 +50,13 @@ impl ShopBeacons for Proofs {
         })
     }
 
+    fn reload(&self, config: &GatewayConfig) {
+        if let Some(check) = &config.wake.check {
+            let mut wakes = self.wakes.lock().unwrap_or_else(PoisonError::into_inner);
+            wakes.reload(&config.site, check, config.presence.inside.leave_dbm);
+        }
+    }
+
     fn believes_claims(&self) -> bool {
         self.app_events == AppEvents::Claimed
     }

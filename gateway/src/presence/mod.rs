@@ -67,11 +67,10 @@ pub struct Counts {
 impl Presence {
     /// A machine that has seen nobody. `dwell_marks` are the stays, counted from their first evidence, at which a dwell is reported.
     pub fn new(store: StoreId, rules: PresenceRules, dwell_marks: Vec<Duration>) -> Self {
-        let marks: BTreeSet<i64> = dwell_marks.iter().map(|&mark| millis(mark)).filter(|&mark| mark > 0).collect();
         Self {
             store,
             rules,
-            marks: marks.into_iter().collect(),
+            marks: ascending(&dwell_marks),
             tracks: HashMap::new(),
             queues: Queues::default(),
             dirty: Dirty::default(),
@@ -79,6 +78,26 @@ impl Presence {
             latest: None,
             counts: Counts::default(),
         }
+    }
+
+    /// The same people by other rules. Nobody enters or leaves by that alone: the next sightings and the time that passes decide by the new ones.
+    pub fn reload(&mut self, rules: PresenceRules, dwell_marks: &[Duration]) {
+        (self.rules, self.marks) = (rules, ascending(dwell_marks));
+        // A shorter silence may be over sooner than the queues know.
+        for (subject, track) in &mut self.tracks {
+            self.queues.remove(subject, track);
+            self.queues.put(subject, track, &self.rules);
+        }
+    }
+
+    /// Begins to listen anew: who is heard next was perhaps there before.
+    pub fn listen_anew(&mut self) {
+        self.start = Start::default();
+    }
+
+    /// The shop.
+    pub fn store(&self) -> &StoreId {
+        &self.store
     }
 
     /// Takes in one sighting.
@@ -247,6 +266,11 @@ impl Report<'_> {
             late: false,
         });
     }
+}
+
+fn ascending(dwell_marks: &[Duration]) -> Vec<i64> {
+    let marks: BTreeSet<i64> = dwell_marks.iter().map(|&mark| millis(mark)).filter(|&mark| mark > 0).collect();
+    marks.into_iter().collect()
 }
 
 fn millis(duration: Duration) -> i64 {

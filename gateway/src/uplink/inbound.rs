@@ -34,6 +34,9 @@ impl Session<'_> {
                 Ok(Topic::Ack(id)) if id == self.up.id => self.ack(&payload).await,
                 Ok(Topic::HubState(id)) => self.hub_state(id, &payload),
                 Ok(Topic::State(id)) if id == self.up.id => self.own_state(&payload),
+                Ok(topic @ (Topic::SiteManifest(_) | Topic::SitePart(..) | Topic::Command(_))) => {
+                    self.up.down.hand_on(topic, payload).await
+                }
                 _ => {}
             },
             LinkEvent::Lost(_) => {}
@@ -230,6 +233,8 @@ mod tests {
             health,
             boot: "boot".into(),
             started: Instant::now(),
+            down: crate::uplink::Downlink::new().0,
+            site_from_hub: false,
         }
     }
 

@@ -8,6 +8,8 @@
 //! answer; then send, live events before the backlog. A large backlog begins at a random moment, so that the gateways of a chain do not all begin at
 //! once, and keeps to the rate that the hub grants. While no hub is online we hold, and try one envelope a minute in case its state is wrong.
 
+pub mod commands;
+pub mod downlink;
 mod inbound;
 pub(crate) mod link;
 mod send;
@@ -25,6 +27,7 @@ use passage_protocol::{GatewayId, GatewayState, VERSION, sign::Pinned};
 use tokio_util::sync::CancellationToken;
 
 use crate::{clock::Keeper, health::Health, outbox::Outbox};
+pub use downlink::Downlink;
 use session::{End, Session};
 use sieve::Sieve;
 
@@ -55,6 +58,10 @@ pub struct Uplink {
     pub boot: String,
     /// Start of this run; machine time counts from here.
     pub started: Instant,
+    /// Where the site and commands go.
+    pub down: Downlink,
+    /// The site comes from the hub.
+    pub site_from_hub: bool,
 }
 
 /// What was last said of a broker that cannot be reached, so that an outage of a night does not fill the log.
@@ -82,6 +89,7 @@ impl Uplink {
             let before = self.health.connections.load(Ordering::Relaxed);
             match Session::new(&self, &mut sieve).run(&stop).await {
                 End::Stopped => return,
+                End::Again => continue,
                 End::Lost(why) => {
                     if self.health.connections.load(Ordering::Relaxed) > before {
                         pause = Duration::from_millis(100);
@@ -126,7 +134,7 @@ impl Uplink {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             backlog,
             oldest_ms: oldest.map_or(0, |at| now.since(at).max(0)),
-            site_revision: 0,
+            site_revision: self.health.site_revision.load(Ordering::Relaxed),
             flags: self.health.flags(),
         }
     }

@@ -10,7 +10,7 @@ use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Uplink,
+    Downlink, Uplink,
     link::{Link, LinkEvent, LinkOptions, Token},
     sieve::Sieve,
     window::Window,
@@ -32,6 +32,8 @@ const SILENT_BROKER: Duration = Duration::from_secs(30);
 pub(super) enum End {
     /// We said good-bye.
     Stopped,
+    /// We left, to be handed out again what the broker retains.
+    Again,
     /// The connection is gone.
     Lost(String),
 }
@@ -133,6 +135,11 @@ impl<'a> Session<'a> {
                 } else {
                     self.handle(event).await;
                 },
+                () = self.up.down.state.notified() => self.state_due = self.up.now(),
+                () = self.up.down.again.notified() => {
+                    self.farewell().await;
+                    return End::Again;
+                }
                 changed = progress.changed() => if changed.is_err() {
                     stop.cancelled().await;
                 },
@@ -311,10 +318,12 @@ fn options(up: &Uplink) -> LinkOptions {
         site_revision: 0,
         flags: Vec::new(),
     };
+    let mut topics = vec![Topic::Ack(up.id.clone()).to_string(), Topic::State(up.id.clone()).to_string(), Topic::ALL_HUB_STATES.to_owned()];
+    topics.extend(Downlink::topics(&up.id, up.site_from_hub));
     LinkOptions {
         mqtt: up.mqtt.clone(),
         client: up.id.to_string(),
         will: Some((Topic::State(up.id.clone()).to_string(), will.to_vec())),
-        topics: vec![Topic::Ack(up.id.clone()).to_string(), Topic::State(up.id.clone()).to_string(), Topic::ALL_HUB_STATES.to_owned()],
+        topics,
     }
 }

@@ -88,6 +88,12 @@ impl Wakes {
         Self { verifier: Verifier::new(site, check), places, people: People::default(), inside_dbm: inside_dbm.into() }
     }
 
+    /// The same people with other shops.
+    pub fn reload(&mut self, site: &Site, check: &WakeCheck, inside_dbm: i8) {
+        let people = std::mem::take(&mut self.people);
+        *self = Self { people, ..Self::new(site, check, inside_dbm) };
+    }
+
     /// The shop that an installation came to, by what its app heard and reported at `now`. It was heard at one of `times`; the first that
     /// can be proven counts.
     ///

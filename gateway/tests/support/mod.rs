@@ -356,6 +356,8 @@ impl Up {
             health: Arc::clone(&b.health),
             boot: hex::encode(rand::random::<[u8; 4]>()),
             started: Instant::now(),
+            down: passage_gateway::uplink::Downlink::new().0,
+            site_from_hub: false,
         };
         let stop = CancellationToken::new();
         Self { stop: stop.clone(), task: tokio::spawn(uplink.run(stop)) }

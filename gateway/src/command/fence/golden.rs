@@ -47,7 +47,7 @@ impl Gateway {
     /// Other fences from now on; those that keep their place in the file keep their id.
     fn redraw(&mut self, fences: &PlainFences) {
         let (site, names) = site(fences).unwrap();
-        self.player.machine.reload(&site, GeofenceRules::default(), site.dwell_marks());
+        self.player.machine.reload(&site, GeofenceRules::default(), site.dwell_marks(), &mut Vec::new());
         self.player.fences = names;
         self.site = site;
     }

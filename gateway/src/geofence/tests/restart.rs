@@ -57,11 +57,29 @@ fn other_fences_can_be_drawn_while_people_are_inside() {
     let mut walk = Walk::known();
     walk.live(0, 0.0, 10.0);
     let wider = site(&[("lyon-shop", FenceKind::Store, 400.0), ("lyon-near", FenceKind::Nearby, 600.0)]);
-    walk.machine.reload(&wider, GeofenceRules::default(), vec![Duration::from_secs(60)]);
+    walk.machine.reload(&wider, GeofenceRules::default(), vec![Duration::from_secs(60)], &mut walk.out);
     walk.live(130, 250.0, 10.0);
     let zones: Vec<String> = walk.out.iter().map(|c| format!("{:?} {} {}", c.phase, c.zone, c.initial)).collect();
     // They have not come into the new fence: it was drawn around them.
     assert_eq!(zones, ["Enter lyon-shop false", "Dwell lyon-shop false", "Enter lyon-near true"]);
+}
+
+#[test]
+fn a_stay_in_a_fence_that_is_drawn_no_more_ends_at_its_last_evidence_and_stays_ended() {
+    let mut walk = Walk::known();
+    walk.live(0, 0.0, 10.0);
+    walk.live(30, 0.0, 10.0);
+    let other = site(&[("lyon-near", FenceKind::Nearby, 600.0)]);
+    walk.machine.reload(&other, GeofenceRules::default(), vec![Duration::from_secs(60)], &mut walk.out);
+    let told = |walk: &Walk| walk.out.iter().map(|c| format!("{:?} {} {}", c.phase, c.zone, c.last.since(c.first))).collect::<Vec<_>>();
+    assert_eq!(told(&walk), ["Enter lyon-shop 0", "Exit lyon-shop 30000"]);
+    // Neither a late fix nor the fence's return brings the old stay back.
+    walk.at(40, &fix(15, 0.0, 10.0));
+    let back = site(&[("lyon-shop", FenceKind::Store, 100.0), ("lyon-near", FenceKind::Nearby, 600.0)]);
+    walk.machine.reload(&back, GeofenceRules::default(), vec![Duration::from_secs(60)], &mut walk.out);
+    walk.live(100, 0.0, 10.0);
+    assert_eq!(told(&walk)[2..], ["Enter lyon-shop 0", "Enter lyon-near 0"]);
+    assert!(walk.out[2].initial && walk.out[3].initial);
 }
 
 #[test]

@@ -2,13 +2,14 @@
 
 mod rerun;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use passage_protocol::Millis;
 
 use super::{
     Outcome,
     gate::{JumpGate, Place, Way},
+    spots::Spot,
     stay::Teller,
     world::{Observed, State, World, after},
 };
@@ -95,6 +96,22 @@ impl Track {
             let step = Step { before: self.state.clone(), what: What::Time(now) };
             world.expire(&mut self.state, now, false, teller);
             self.remember(world, step);
+        }
+    }
+
+    /// Ends the stays in zones that are there no more. What was believed before cannot be amended then: it would bring them back.
+    pub(super) fn end_in(&mut self, gone: &HashSet<Spot>, teller: &mut Teller<'_>) {
+        let before = self.state.stays.len();
+        self.state.stays.retain(|stay| {
+            let over = gone.contains(&stay.spot);
+            if over {
+                teller.exit(stay, false);
+            }
+            !over
+        });
+        if self.state.stays.len() < before {
+            self.steps.clear();
+            self.floor = self.last;
         }
     }
 
