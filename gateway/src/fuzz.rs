@@ -10,8 +10,12 @@ use std::{
     time::Duration,
 };
 
-use passage_config::{Brand, GeofenceRules, Namespace, PresenceRules, Sender, Site};
-use passage_protocol::{DenyList, InstallationId, Millis, StaticBeacon, rid::RidPayload};
+use passage_config::{Brand, GeofenceRules, Namespace, PresenceRules, Sender, Site, bundle};
+use passage_protocol::{
+    Bundle, DenyList, InstallationId, Millis, StaticBeacon,
+    rid::RidPayload,
+    site::{Command, SiteManifest},
+};
 
 use crate::{
     beacon::{
@@ -19,7 +23,7 @@ use crate::{
         frame::{Eddystone, Frame, frames},
     },
     geofence::Geofences,
-    position::{Intake, app::NoBeacons, owntracks},
+    position::{Fix, Intake, app::NoBeacons, owntracks},
     presence::Presence,
     radio::{
         Advert, Capture,
@@ -40,6 +44,7 @@ pub const TARGETS: &[Target] = &[
     ("air", air),
     ("saved_presence", saved_presence),
     ("saved_geofence", saved_geofence),
+    ("site", site),
 ];
 
 /// AD bytes as a radio hands them on.
@@ -139,6 +144,26 @@ pub fn saved_geofence(bytes: &[u8]) {
     if geofences.restore(key, value).is_ok() {
         geofences.advance(LATER, &mut Vec::new());
     }
+}
+
+/// What comes on the topics of the site and of commands: a manifest, a command, a packed bundle, or what is in one. What passes the checks must not
+/// break the machines.
+pub fn site(bytes: &[u8]) {
+    let _ = SiteManifest::from_slice(bytes);
+    let _ = Command::from_slice(bytes);
+    let packed = Bundle::unpack(bytes).ok();
+    let Some(bundle) = packed.or_else(|| serde_json::from_slice(bytes).ok()) else { return };
+    let Ok(there) = bundle::read(&bundle) else { return };
+    let Ok(who) = "phone-of-nobody".parse::<InstallationId>() else { return };
+    let mut geofences = Geofences::new(&Site::default(), GeofenceRules::default(), Vec::new());
+    geofences.reload(&there.site, there.geofence, there.dwell_marks, &mut Vec::new());
+    for store in there.site.stores.values() {
+        let (lat, lon) = (store.at.y(), store.at.x());
+        let fix = Fix { installation: who.clone(), at: LATER, lat, lon, accuracy_m: Some(10.0), speed_kmh: None, away: None, fresh: false };
+        geofences.fix(&fix, LATER, &mut Vec::new());
+    }
+    drop(Decoder::new(&there.site));
+    drop(Intake::new(Arc::new(there.site), &there.geofence, Arc::new(NoBeacons)));
 }
 
 /// A day after the times in the seeds.

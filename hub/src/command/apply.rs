@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::store::{self, Db, StoreError, config::AppliedConfig};
 
 const DOMAIN: &str = "passage/v1/config";
-const FOLDERS: [&str; 5] = ["brands", "stores", "geofences", "campaigns", "offers"];
+const FOLDERS: [&str; 6] = ["brands", "stores", "geofences", "campaigns", "offers", "gateways"];
 const FILES: [&str; 2] = ["products.csv", "visit.toml"];
 
 /// Why a configuration did not go live.
@@ -134,7 +134,7 @@ fn with(applied: &AppliedConfig, pinned: &Pinned, own: &HubConfig) -> Result<Hub
     let site = unpack(applied, &dir).and_then(|()| load_site(&dir).map_err(ApplyError::Mistakes));
     fs::remove_dir_all(&dir)?;
     let site = Arc::new(site?);
-    Ok(HubConfig { visit: site.visit, site, ..own.clone() })
+    Ok(HubConfig { visit: site.visit, applied: applied.revision, site, ..own.clone() })
 }
 
 fn scratch_folder() -> io::Result<std::path::PathBuf> {

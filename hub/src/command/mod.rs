@@ -1,6 +1,7 @@
 //! The commands of `passage-hub`.
 
 pub mod apply;
+mod gateway;
 pub mod import;
 mod report;
 mod run;
@@ -48,6 +49,9 @@ enum Command {
     },
     /// Make the brands, stores, geofences, campaigns, offers, products and visit rules the configuration that every hub runs.
     Apply,
+    /// Tell a gateway to do something, or let it go back to an older site.
+    #[command(subcommand)]
+    Gateway(gateway::GatewayCommand),
     /// Print the public key that gateways pin as `hub_keys`.
     Key,
     /// Print the secret key of a shop's wake beacon, for `wake.key` in its gateway's file.
@@ -113,6 +117,7 @@ impl Command {
                 let (_, keys) = open_with_keys(&config).await?;
                 keys.public().iter().for_each(|key| println!("{key}"));
             }
+            Self::Gateway(command) => command.run(&config).await?,
             Self::WakeKey { store, .. } => println!("{}", wake_key(&config, store.as_ref())?),
         }
         Ok(ExitCode::SUCCESS)

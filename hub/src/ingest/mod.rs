@@ -1,8 +1,7 @@
 //! Events from the broker into the database, each once, and the hubs' word back to the gateways that they are stored.
 //!
-//! [`Ingest`] holds four tasks: the link to the broker, the writer that commits batches, the step that advances progress and acks, and the one that
-//! tells gateways what was taken back. [`Parked`]
-//! gives unresolved events to members who turn up later and forgets those that nobody claimed.
+//! [`Ingest`] holds five tasks: the link to the broker, the writer that commits batches, the step that advances progress and acks, and two that
+//! tell gateways what was taken back, and their site. [`Parked`] gives unresolved events to members who turn up later and forgets those that nobody claimed.
 
 mod accept;
 mod batch;
@@ -11,6 +10,7 @@ pub mod keys;
 mod link;
 mod parked;
 mod progress;
+mod site;
 mod writer;
 
 use std::sync::Arc;
@@ -116,7 +116,20 @@ impl Ingest {
             wake: self.wake,
         };
         let denial = denial::Denial { db: self.db.clone(), keys: self.keys.clone(), clock: self.clock.clone(), outlet: outlet.clone() };
+        let sites = site::Sites {
+            db: self.db.clone(),
+            keys: self.keys.clone(),
+            config: self.config.clone(),
+            clock: self.clock.clone(),
+            outlet: outlet.clone(),
+        };
         let progress = progress::Progress { db: self.db, keys: self.keys, config: self.config, clock: self.clock, touches, outlet };
-        tokio::join!(link.run(stop.clone()), writer.run(stop.clone()), denial.run(stop.clone()), progress.run(stop));
+        tokio::join!(
+            link.run(stop.clone()),
+            writer.run(stop.clone()),
+            denial.run(stop.clone()),
+            sites.run(stop.clone()),
+            progress.run(stop)
+        );
     }
 }

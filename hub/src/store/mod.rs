@@ -13,6 +13,7 @@ pub mod message;
 pub mod people;
 pub mod progress;
 pub mod retention;
+pub mod site;
 pub mod touchpoint;
 pub mod visit;
 pub mod work;

@@ -269,6 +269,7 @@ pub fn hub_config(id: &str, mqtt: passage_config::model::Mqtt, site: passage_con
         phone_region: "FR".to_owned(),
         imports: Default::default(),
         site_dir: Default::default(),
+        applied: 0,
         site: std::sync::Arc::new(site),
     }
 }

@@ -126,6 +126,7 @@ pub fn site() -> Site {
             product("coat-navy", "manteau Léa", "manteaux", 24_950),
             product("scarf", "écharpe", "accessoires", 3_900),
         ]),
+        gateways: BTreeMap::new(),
         visit: VisitRules::default(),
     }
 }
@@ -154,6 +155,7 @@ pub fn config(site: Site) -> HubConfig {
         phone_region: "FR".to_owned(),
         imports: Imports::default(),
         site_dir: std::path::PathBuf::new(),
+        applied: 0,
         site: Arc::new(site),
     }
 }

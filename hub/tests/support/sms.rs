@@ -108,6 +108,7 @@ pub fn config(sms: Sms) -> HubConfig {
         phone_region: "FR".to_owned(),
         imports: Imports::default(),
         site_dir: std::path::PathBuf::new(),
+        applied: 0,
         site: Arc::new(site),
     }
 }

@@ -78,7 +78,7 @@ fn a_stay_in_a_fence_that_is_drawn_no_more_ends_at_its_last_evidence_and_stays_e
     let back = site(&[("lyon-shop", FenceKind::Store, 100.0), ("lyon-near", FenceKind::Nearby, 600.0)]);
     walk.machine.reload(&back, GeofenceRules::default(), vec![Duration::from_secs(60)], &mut walk.out);
     walk.live(100, 0.0, 10.0);
-    assert_eq!(told(&walk)[2..], ["Enter lyon-shop 0", "Enter lyon-near 0"]);
+    assert_eq!(told(&walk)[2..], ["Enter lyon-near 0", "Enter lyon-shop 0"]);
     assert!(walk.out[2].initial && walk.out[3].initial);
 }
 
