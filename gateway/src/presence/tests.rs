@@ -197,3 +197,23 @@ fn a_phone_that_stands_still_anywhere_never_flaps() {
         }
     }
 }
+
+#[test]
+fn other_rules_lose_no_stay_and_count_from_the_moment_that_they_are_there() {
+    let mut presence = machine();
+    let mut changes = Vec::new();
+    for at in 0..=60 {
+        presence.sight(&seen(1, Millis::from_secs(at), -60), &mut changes);
+    }
+    let mut rules = PresenceRules::default();
+    for zone in [&mut rules.inside, &mut rules.front] {
+        (zone.silence, zone.enter_dbm, zone.leave_dbm) = (Duration::from_secs(60), -50, -55);
+    }
+    presence.reload(rules, &[Duration::from_secs(90)]);
+    presence.advance(Millis::from_secs(61), &mut changes);
+    assert_eq!(changes.iter().map(line).collect::<Vec<_>>(), ["enter in at 2 (0-2)"], "who is inside stays");
+    // The new mark and the shorter silence count for the stay that was there before.
+    presence.sight(&seen(1, Millis::from_secs(90), -50), &mut changes);
+    presence.advance(Millis::from_secs(150), &mut changes);
+    assert_eq!(changes[1..].iter().map(line).collect::<Vec<_>>(), ["dwell in at 90 (0-90)", "exit in at 90 (0-90)"]);
+}

@@ -146,9 +146,8 @@ impl SiteManifest {
 }
 
 impl Command {
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as every signed message")]
     fn check(&self) -> Result<(), WireError> {
-        Ok(())
+        if self.id.is_nil() { Err(WireError::Contract("a command has an id")) } else { Ok(()) }
     }
 }
 

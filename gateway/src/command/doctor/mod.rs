@@ -18,7 +18,7 @@ use passage_config::{BleRadio, GatewayConfig, Radio};
 use passage_protocol::Clock;
 
 use self::finding::{Finding, State};
-use crate::{outbox::look::look, radio::Capture};
+use crate::{outbox::look::look, radio::Capture, site::last_good};
 
 /// Where the system tells of itself.
 struct Places {
@@ -50,9 +50,7 @@ async fn examine(file: &Path, places: Places) -> Vec<Finding> {
         Ok(config) => config,
         Err(mistakes) => return vec![Finding::wrong("config", mistakes.to_string(), "correct the files; nothing else was looked at")],
     };
-    let stores = config.site.stores.len();
-    let mut findings =
-        vec![Finding::ok("config", format!("gateway {}, {stores} stores, {} geofences", config.id, config.site.geofences.len()))];
+    let mut findings = vec![site(&config)];
     findings.extend(radio(&config, &places).await);
     let timesync = places.timesync;
     let system_clock = config.clock.clone();
@@ -61,6 +59,24 @@ async fn examine(file: &Path, places: Places) -> Vec<Finding> {
     findings.extend(storage(&config).await);
     findings.extend(way_to_hub(&config).await);
     findings
+}
+
+/// What the files say, and the site that came from the hub.
+fn site(config: &GatewayConfig) -> Finding {
+    const CHECK: &str = "config";
+    match last_good::looked_up(config.clone()) {
+        Err(e) => Finding::wrong(CHECK, format!("the site on the disk cannot be read: {e}"), "see the line of outbox"),
+        Ok(site) if config.site_from_hub && site.is_empty() => Finding::warning(
+            CHECK,
+            format!("gateway {}; no site has come from the hub yet, so nobody is recognised", config.id),
+            "let the gateway run, list it under gateways/ of the hub's site, and `passage-hub apply`",
+        ),
+        Ok(site) => {
+            let from = if config.site_from_hub { format!(", revision {} of the hub", site.revision) } else { String::new() };
+            let (stores, geofences) = (site.config.site.stores.len(), site.config.site.geofences.len());
+            Finding::ok(CHECK, format!("gateway {}, {stores} stores, {geofences} geofences{from}", config.id))
+        }
+    }
 }
 
 /// The radio that the configuration names.
