@@ -19,7 +19,7 @@ use passage_gateway::{
     radio::simulate::{Carrier, Phone, Walk, merge, stranger},
 };
 use passage_protocol::{ChainKey, Clock, Event, Millis, SeqSet, rid};
-use support::{FakeHub, Mosquitto, eventually, hub_key};
+use support::{FakeHub, Mosquitto, copy, eventually, hub_key};
 use tempfile::TempDir;
 
 /// 2026-11-20 10:00 in Paris.
@@ -88,18 +88,6 @@ async fn undisturbed(config: &GatewayConfig, file: &Path) -> Vec<Fact> {
     facts.extend(batch.changes.iter().map(fact_of_change));
     facts.sort();
     facts
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        if entry.path().is_dir() {
-            copy(&entry.path(), &to.join(entry.file_name()));
-        } else {
-            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-        }
-    }
 }
 
 fn instant(at: Millis) -> String {

@@ -1,10 +1,16 @@
-//! kill -9 of the broker, which keeps nothing on disk, in the middle of a replay.
+//! kill -9 of the broker: in the middle of a replay, and at random moments while apps report, also after it has stalled, with and without a memory.
 
 mod support;
 
 use std::time::Duration;
 
-use support::{crash, scene::START};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha12Rng;
+use support::{broker::Broker, crash, scene::START, till::Till};
+
+/// How often it is killed; many more times in `deploy/test --soak`.
+const KILLS: usize = if cfg!(feature = "soak") { 100 } else { 5 };
+const LONG: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_broker_that_forgets_everything_twice_costs_no_event_and_repeats_none() {
@@ -18,4 +24,38 @@ fn a_broker_that_forgets_everything_twice_costs_no_event_and_repeats_none() {
         assert!(run.hub.is_running() && run.gateway.is_running(), "a lost broker ended a process");
     });
     assert_eq!(outcome.never_written(), 0, "the gateway lived on, so it used every number");
+}
+
+/// Every other time it stalls first. The gateway goes on taking reports meanwhile.
+async fn kill_at_random(broker: Broker, seed: u64) {
+    let mut random = ChaCha12Rng::seed_from_u64(seed);
+    let mut till = Till::with(broker).await;
+    till.open().await;
+    for n in 0..KILLS {
+        till.report(random.random_range(1..12), LONG).await;
+        tokio::time::sleep(Duration::from_millis(random.random_range(0..400))).await;
+        if n % 2 == 1 {
+            till.broker.stall();
+            till.report(random.random_range(1..12), LONG).await;
+            tokio::time::sleep(Duration::from_millis(random.random_range(0..2_000))).await;
+        }
+        till.broker.kill();
+        till.report(random.random_range(0..6), LONG).await;
+        till.broker.restart();
+    }
+    till.report(4, LONG).await;
+    till.come_to_rest().await;
+    till.audit(0).await;
+    assert!(till.is_running() && till.hub.is_running(), "a lost broker ended a process");
+    till.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_without_memory_killed_at_random_moments_costs_nothing() {
+    kill_at_random(Broker::start(), 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_with_a_memory_killed_at_random_moments_costs_nothing_and_repeats_nothing() {
+    kill_at_random(Broker::persistent(), 2).await;
 }

@@ -139,6 +139,8 @@ pub struct Received {
     pub gone: Vec<Gone>,
     pub hellos: Vec<Hello>,
     pub envelopes: usize,
+    /// Envelopes whose times nobody vouches for.
+    pub unsynced: usize,
     /// Messages that came before the first hello on a connection was answered would be here.
     pub forks: usize,
 }
@@ -242,6 +244,7 @@ fn store(received: &Mutex<Received>, topic: &Topic, payload: &[u8]) -> Option<Ac
         Topic::Event(_) => {
             let envelope = Envelope::from_slice(payload).unwrap();
             r.envelopes += 1;
+            r.unsynced += usize::from(!envelope.synced);
             for event in envelope.events {
                 let key = (envelope.epoch.clone(), event.seq);
                 let id = event.id;
@@ -265,6 +268,19 @@ fn store(received: &Mutex<Received>, topic: &Topic, payload: &[u8]) -> Option<Ac
     }
     let max = stored.ranges().last().map_or(0, |r| r.to);
     Some(Ack::signed(gateway, epoch, max, stored.missing_up_to(max), 1_000, &hub_key()))
+}
+
+/// Copies a folder with everything in it.
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to.join(entry.file_name()));
+        } else {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
 }
 
 pub fn gateway() -> passage_protocol::GatewayId {
@@ -319,8 +335,17 @@ impl Box1 {
     }
 
     pub async fn open_with(dir: &Path, bounds: passage_config::Outbox) -> Self {
+        Self::open_as(dir, bounds, Keeper::new(clock())).await
+    }
+
+    /// On a clock of its own.
+    pub async fn open_at(dir: &Path, keeper: Keeper) -> Self {
+        Self::open_as(dir, bounds(), keeper).await
+    }
+
+    async fn open_as(dir: &Path, bounds: passage_config::Outbox, keeper: Keeper) -> Self {
         let health = Arc::new(Health::default());
-        let (outbox, writer) = Outbox::open(dir, &bounds, Keeper::new(clock()), Arc::clone(&health)).await.unwrap();
+        let (outbox, writer) = Outbox::open(dir, &bounds, keeper, Arc::clone(&health)).await.unwrap();
         Self { outbox, health, writer: Some(tokio::spawn(writer.run(CancellationToken::new()))) }
     }
 
@@ -346,13 +371,17 @@ pub struct Up {
 
 impl Up {
     pub fn start(b: &Box1, mqtt: Mqtt) -> Self {
+        Self::start_at(b, mqtt, Keeper::new(clock()))
+    }
+
+    pub fn start_at(b: &Box1, mqtt: Mqtt, keeper: Keeper) -> Self {
         let uplink = Uplink {
             id: gateway(),
             mqtt,
             hub_keys: Pinned::from_base64([hub_key().public().as_str()]).unwrap(),
             outbox: b.outbox.clone(),
             spread: Duration::ZERO,
-            keeper: Keeper::new(clock()),
+            keeper,
             health: Arc::clone(&b.health),
             boot: hex::encode(rand::random::<[u8; 4]>()),
             started: Instant::now(),

@@ -20,11 +20,21 @@ pub struct Broker {
 
 impl Broker {
     pub fn start() -> Self {
+        Self::with("persistence false")
+    }
+
+    /// One that keeps sessions, messages in flight and retained ones on its disk, and saves them at each change.
+    pub fn persistent() -> Self {
+        Self::with("persistence true\nautosave_on_changes true\nautosave_interval 1\npersistence_location FOLDER/")
+    }
+
+    fn with(persistence: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let config = format!(
-            "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nuser root\nmax_inflight_messages 200\nmax_queued_messages 0\n"
+            "listener {port} 127.0.0.1\nallow_anonymous true\n{persistence}\nuser root\nmax_inflight_messages 200\nmax_queued_messages 0\n"
         );
+        let config = config.replace("FOLDER", &folder.path().display().to_string());
         std::fs::write(folder.path().join("mosquitto.conf"), config).unwrap();
         let mut broker = Self { port, folder, child: None };
         broker.restart();
@@ -37,6 +47,12 @@ impl Broker {
             child.kill().unwrap();
             child.wait().unwrap();
         }
+    }
+
+    /// It is there but does nothing any more, as on a machine that hangs.
+    pub fn stall(&self) {
+        let id = self.child.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args(["-STOP", &id]).status().unwrap().success());
     }
 
     /// Starts it (again) on the same port, and waits until it answers.

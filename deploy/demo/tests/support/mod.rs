@@ -5,9 +5,11 @@ pub mod binary;
 pub mod broker;
 pub mod crash;
 pub mod database;
+pub mod disk;
 pub mod publisher;
 pub mod scene;
 pub mod smsc;
+pub mod till;
 pub mod witness;
 
 use std::{

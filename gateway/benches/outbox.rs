@@ -1,0 +1,81 @@
+//! How long an event takes until it is durable, at 100 events a second with the default bounds: the time that an app waits for its answer.
+//!
+//! `PASSAGE_BENCH_SECONDS` says for how long (20), `PASSAGE_BENCH_DIR` on which disk (the system's folder for temporary files).
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use passage_gateway::{
+    Change,
+    clock::Keeper,
+    health::Health,
+    outbox::{Batch, Outbox},
+};
+use passage_protocol::{Clock, Millis, Phase, Rid, Signal, Strength, Subject, Zone};
+use tokio_util::sync::CancellationToken;
+
+const PER_SECOND: u64 = 100;
+
+fn change(n: u64) -> Change {
+    let at = Millis(1_795_000_000_000 + i64::try_from(n).unwrap_or(0) * 10);
+    Change {
+        store: "lyon".parse().expect("an id"),
+        zone: Zone::In,
+        subject: Subject::Rid { rid: Rid(n.to_be_bytes()), hint: 0 },
+        signal: Signal::Beacon,
+        phase: Phase::Enter,
+        at,
+        first: at,
+        last: at,
+        strength: Strength::Radio { rssi: -60, count: 3 },
+        initial: false,
+        late: false,
+    }
+}
+
+fn of<T: std::str::FromStr>(name: &str, default: T) -> T {
+    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
+}
+
+async fn measure(seconds: u64) -> Vec<Duration> {
+    let parent = std::env::var_os("PASSAGE_BENCH_DIR").map_or_else(std::env::temp_dir, Into::into);
+    let dir = tempfile::tempdir_in(parent).expect("a folder");
+    let keeper = Keeper::new(Clock::System);
+    let bounds = passage_config::Outbox { max_age: Duration::from_secs(3_000 * 86_400), ..passage_config::Outbox::default() };
+    let (outbox, writer) = Outbox::open(dir.path(), &bounds, keeper, Arc::new(Health::default())).await.expect("an outbox");
+    let writer = tokio::spawn(writer.run(CancellationToken::new()));
+    let start = Instant::now();
+    let mut appends = Vec::new();
+    for n in 0..seconds * PER_SECOND {
+        tokio::time::sleep_until((start + Duration::from_millis(n * 1_000 / PER_SECOND)).into()).await;
+        let outbox = outbox.clone();
+        appends.push(tokio::spawn(async move {
+            let asked = Instant::now();
+            outbox.append(Batch { changes: vec![change(n)], ..Batch::default() }).await.expect("a durable event");
+            asked.elapsed()
+        }));
+    }
+    let mut took = Vec::new();
+    for append in appends {
+        took.push(append.await.expect("an append"));
+    }
+    outbox.close().await;
+    writer.await.expect("the writer");
+    took.sort();
+    took
+}
+
+fn main() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let took = runtime.block_on(measure(of("PASSAGE_BENCH_SECONDS", 20)));
+    let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize].as_secs_f64() * 1_000.0;
+    println!(
+        "{} events at {PER_SECOND}/s: durable after p50 {:.1} ms, p99 {:.1} ms, worst {:.1} ms",
+        took.len(),
+        at(0.5),
+        at(0.99),
+        at(1.0)
+    );
+}
