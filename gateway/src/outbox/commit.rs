@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{
     Numbers, OutboxError, disk, file,
     group::Noted,
-    is_damage,
+    needs_reopening,
     ring::Row,
     rows,
     writer::{RING, Writer},
@@ -93,9 +93,9 @@ impl Writer {
         let pause = before.map_or(FIRST_PAUSE, |t| (t.pause * 2).min(LAST_PAUSE));
         self.trouble = Some(Trouble { retry_at: now + pause, pause, told_at: told_at.unwrap_or(now) });
         if let Refused::Sql(e) = why
-            && is_damage(e)
+            && needs_reopening(e)
         {
-            // The next try opens it anew, which finds the damage and sets the file aside.
+            // The next try opens it anew, which also finds damage and sets the file aside.
             self.leave_file().await;
         }
     }
@@ -229,7 +229,7 @@ impl Writer {
         self.store.set(Some(opened.store));
     }
 
-    /// Closes a file that turned out to be damaged while it was in use.
+    /// Closes a file that will not get well again.
     async fn leave_file(&mut self) {
         if let Some(store) = self.store.set(None) {
             store.close().await;

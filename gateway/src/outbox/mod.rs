@@ -111,10 +111,19 @@ impl OutboxError {
     }
 }
 
-/// True for SQLITE_CORRUPT and SQLITE_NOTADB, in their primary and extended forms.
+/// SQLite's primary result code.
+fn code(e: &sqlx::Error) -> Option<i64> {
+    e.as_database_error().and_then(|d| d.code()).and_then(|c| c.parse::<i64>().ok()).map(|c| c & 0xff)
+}
+
+/// True for SQLITE_CORRUPT and SQLITE_NOTADB.
 fn is_damage(e: &sqlx::Error) -> bool {
-    let code = e.as_database_error().and_then(|d| d.code()).and_then(|c| c.parse::<i64>().ok());
-    matches!(code.map(|c| c & 0xff), Some(11 | 26))
+    matches!(code(e), Some(11 | 26))
+}
+
+/// True when the open file will not get well again, but one that is opened anew may: damage, SQLITE_READONLY, SQLITE_IOERR, SQLITE_CANTOPEN.
+fn needs_reopening(e: &sqlx::Error) -> bool {
+    is_damage(e) || matches!(code(e), Some(8 | 10 | 14))
 }
 
 /// What the file says of its seqs, and the time.

@@ -28,13 +28,14 @@ pub struct Till {
     pub hub: Process,
     pub gateway: Option<Process>,
     phones: Vec<Phone>,
-    /// What the gateway knows of each phone is certain: its last report was answered.
-    certain: [bool; 2],
+    /// By phone and store: what the gateway knows is certain, because the last report was answered.
+    certain: [[bool; 2]; 2],
     reports: usize,
     last: Millis,
     /// How many reports were answered.
     pub answers: usize,
-    /// The times of those that must be events: after a report without an answer, the next one of the same phone may repeat what is known.
+    /// The times of those that must be events: after a report without an answer, the next one of that phone and store may
+    /// repeat what is known.
     answered: BTreeSet<i64>,
 }
 
@@ -63,7 +64,7 @@ impl Till {
             hub,
             gateway: None,
             phones,
-            certain: [true; 2],
+            certain: [[true; 2]; 2],
             reports: 0,
             last: Millis(0),
             answers: 0,
@@ -131,10 +132,11 @@ impl Till {
             let request = http.post(format!("http://{}/v1/app/events", self.scene.positions)).timeout(limit);
             let answer = request.basic_auth(&phone.installation, Some(&phone.token)).json(&body).send().await;
             let is_answered = answer.is_ok_and(|answer| answer.status().is_success());
-            if is_answered && self.certain[n % 2] {
+            let certain = &mut self.certain[n % 2][n / 4 % 2];
+            if is_answered && *certain {
                 self.answered.insert(at.0);
             }
-            self.certain[n % 2] = is_answered;
+            *certain = is_answered;
             self.answers += usize::from(is_answered);
         }
     }
