@@ -30,6 +30,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<HubConfig> {
     let broker = mqtt::read(&r, mqtt::Side::Hub);
     let api = r.or("api", loopback(8080), |f| f.address());
     let console = r.or("console", loopback(8081), console);
+    let metrics = r.may("metrics", |f| f.address());
     let clock = common::clock(&r);
     let api_tokens = r.or("api_tokens", BTreeMap::new(), api_tokens);
     let position_secret = r.may("position_secret", |f| crate::gateway::position_secret(&f));
@@ -40,7 +41,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<HubConfig> {
     let retention = r.or("retention", Retention::default(), retention);
     let k = r.or("k", 20, |f| f.whole(1, 10_000));
     let phone_region = r.or("phone_region", "FR".to_owned(), phone_region);
-    let (ack_every, batch_within, backlog_rate) = r.or("ingest", INGEST, ingest);
+    let (ack_every, batch_within, backlog_rate, backlog_total) = r.or("ingest", INGEST, ingest);
     let imports = r.or("imports", Imports::default(), imports);
     r.done();
     let mut loaded = site::read(&dir, out);
@@ -54,6 +55,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<HubConfig> {
         mqtt: broker?,
         api,
         console,
+        metrics,
         clock,
         api_tokens,
         position_secret,
@@ -67,6 +69,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<HubConfig> {
         ack_every,
         batch_within,
         backlog_rate,
+        backlog_total,
         phone_region,
         imports,
         site_dir: dir,
@@ -75,8 +78,9 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<HubConfig> {
     })
 }
 
-/// Least time between acks, longest wait for a fuller batch, events a second from a backlog.
-const INGEST: (Duration, Duration, u32) = (Duration::from_millis(200), Duration::from_millis(20), 50);
+/// Least time between acks, longest wait for a fuller batch, events a second from one backlog and from all.
+type Ingest = (Duration, Duration, u32, u32);
+const INGEST: Ingest = (Duration::from_millis(200), Duration::from_millis(20), 50, 5_000);
 
 fn loopback(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
@@ -190,13 +194,14 @@ fn phone_region(f: Field<'_>) -> Option<String> {
     f.refuse(mistake("P009", "`phone_region` is not a country", "two capital letters", "write \"FR\""))
 }
 
-fn ingest(f: Field<'_>) -> Option<(Duration, Duration, u32)> {
+fn ingest(f: Field<'_>) -> Option<Ingest> {
     let r = f.table()?;
     let ack_every = r.or("ack_every", INGEST.0, |f| f.duration(Duration::ZERO, Duration::from_secs(60)));
     let batch_within = r.or("batch_within", INGEST.1, |f| f.duration(Duration::ZERO, Duration::from_secs(5)));
     let backlog_rate = r.or("backlog_rate", INGEST.2, |f| f.whole(1, 100_000));
+    let backlog_total = r.or("backlog_total", INGEST.3, |f| f.whole(1, 1_000_000));
     r.done();
-    Some((ack_every, batch_within, backlog_rate))
+    Some((ack_every, batch_within, backlog_rate, backlog_total))
 }
 
 fn imports(f: Field<'_>) -> Option<Imports> {

@@ -28,6 +28,8 @@ pub mod health;
 
 pub mod pipeline;
 
+pub mod fleet;
+
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 

@@ -59,6 +59,8 @@ pub struct HubConfig {
     pub api: std::net::SocketAddr,
     /// Loopback address of the console.
     pub console: std::net::SocketAddr,
+    /// Address of the metrics for Prometheus; none are served when left out.
+    pub metrics: Option<std::net::SocketAddr>,
     /// Where business time comes from.
     pub clock: Clock,
     /// Bearer tokens of sources of touchpoints, by name.
@@ -85,6 +87,8 @@ pub struct HubConfig {
     pub batch_within: Duration,
     /// Events per second that a gateway may send from its backlog.
     pub backlog_rate: u32,
+    /// Events per second that all gateways together may send from their backlogs.
+    pub backlog_total: u32,
     /// Region for phone numbers without a country code.
     pub phone_region: String,
     /// Files to import at start, in this order.

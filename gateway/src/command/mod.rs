@@ -11,6 +11,7 @@ mod record;
 mod replay;
 mod run;
 mod scan;
+mod simulate;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -99,6 +100,9 @@ enum Command {
     Outbox(outbox::Ask),
     /// Asks geofences of a file: which hold which points, or what the fixes of a file decide. Nothing is stored or sent.
     Fence(fence::Fence),
+    /// Plays many gateways at once against a broker and a hub, with made-up events, and prints how many were stored and how long it took. Nothing
+    /// else may use the ids; the hub keeps what it is told.
+    Simulate(simulate::Simulate),
     /// Prints a commented example of gateway.toml.
     Config {
         /// The example of a position gateway: no radio, takes positions and app events.
@@ -129,6 +133,7 @@ impl Cli {
             Command::Doctor { config, json } => return doctor::doctor(&config, json).await,
             Command::Outbox(ask) => outbox::outbox(ask).await,
             Command::Fence(asked) => fence::fence(&asked),
+            Command::Simulate(asked) => simulate::simulate(&asked).await,
             Command::Config { position } => example::print(position),
         };
         match result {

@@ -162,9 +162,10 @@ impl Session<'_> {
         };
     }
 
-    /// A hub came or went. When the first one comes, it is asked anew what it has: what was sent meanwhile may have reached nobody.
+    /// A hub came or went. What a lost one may have held goes to the others. When the first one comes, it is asked anew what it has: what was sent
+    /// meanwhile may have reached nobody.
     fn hub_state(&mut self, id: HubId, payload: &[u8]) {
-        let before = self.hub_online();
+        let (before, hubs) = (self.hub_online(), self.hubs_online());
         match HubState::from_slice(payload) {
             Ok(state) if state.hub == id && (self.hubs.len() < MAX_HUBS || self.hubs.contains_key(&id)) => {
                 self.hubs.insert(id, state.online)
@@ -175,6 +176,13 @@ impl Session<'_> {
         let after = self.hub_online();
         if before != after {
             tracing::info!("{}", if after { "a hub is online" } else { "no hub is online: events are held" });
+        }
+        let now = self.up.now();
+        if self.hubs_online() < hubs
+            && after
+            && let Some(window) = self.phase.window()
+        {
+            window.hub_lost(now);
         }
         if after && !before && !matches!(self.phase, Phase::Connecting) {
             self.phase = Phase::Greeting { said: None };

@@ -12,6 +12,8 @@ use crate::outbox::Picked;
 
 /// Room that an envelope needs beside its events and gone records.
 const FRAME: usize = 512;
+/// Most hubs that a repeated envelope is meant for.
+const MAX_COPIES: usize = 5;
 /// Room for a gone record.
 const RECORD: usize = 80;
 /// A broker that takes less than this cannot be served: it is no event's fault.
@@ -49,10 +51,14 @@ impl Session<'_> {
             }
             return true;
         }
-        if !self.publish(&Topic::Event(self.up.id.clone()), false, payload, Flying::Envelope { seqs: seqs.clone(), gone }) {
+        let (topic, copies) = (Topic::Event(self.up.id.clone()), self.copies(&seqs));
+        if !self.publish(&topic, false, payload.clone(), Flying::Envelope { seqs: seqs.clone(), gone }) {
             self.owe(envelope.gone);
             self.not_before = now + Duration::from_millis(20);
             return false;
+        }
+        for _ in 0..copies {
+            self.publish(&topic, false, payload.clone(), Flying::Other);
         }
         if let Some(window) = self.phase.window() {
             window.sent(&seqs, now);
@@ -60,6 +66,13 @@ impl Session<'_> {
         self.up.health.envelopes.fetch_add(1, Ordering::Relaxed);
         self.last_envelope = Some(now);
         true
+    }
+
+    /// How often an envelope is sent besides the first time. Brokers deal out to the hubs in turn, and one of them may hang: what one has left without
+    /// an answer goes to as many as there are. The database tells copies apart.
+    fn copies(&mut self, seqs: &[Seq]) -> usize {
+        let is_repeated = self.phase.window().is_some_and(|window| window.is_repeated(seqs));
+        if is_repeated { self.hubs_online().clamp(1, MAX_COPIES) - 1 } else { 0 }
     }
 
     /// Most bytes of a payload: ours, and what the broker takes less the topic and the header.

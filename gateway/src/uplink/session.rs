@@ -161,7 +161,11 @@ impl<'a> Session<'a> {
     }
 
     pub(super) fn hub_online(&self) -> bool {
-        self.hubs.values().any(|online| *online)
+        self.hubs_online() > 0
+    }
+
+    pub(super) fn hubs_online(&self) -> usize {
+        self.hubs.values().filter(|online| **online).count()
     }
 
     /// Does what is due in the present state.

@@ -10,8 +10,8 @@ use std::{
 
 use passage_protocol::{MAX_EVENTS, Seq, SeqRange, SeqSet};
 
-/// A row without a hub ack is sent again after this ...
-const FIRST_RETRY: Duration = Duration::from_secs(10);
+/// A row without a hub ack is sent again after this, because the hub that got it may hang ...
+const FIRST_RETRY: Duration = Duration::from_secs(4);
 /// ... doubling up to this.
 const LAST_RETRY: Duration = Duration::from_secs(15 * 60);
 /// A row that a hub misses is not sent again while it may still be on its way.
@@ -125,6 +125,19 @@ impl Window {
                 }
             }
         }
+    }
+
+    /// A hub is gone, and with it what it had not stored: everything that waits is sent again at once. What it had stored comes to the others as
+    /// duplicates, which cost nothing.
+    pub fn hub_lost(&mut self, now: Duration) {
+        for sent in self.sent.values_mut() {
+            sent.retry_at = sent.retry_at.min(now);
+        }
+    }
+
+    /// True if one of these rows went out before on this connection.
+    pub fn is_repeated(&self, seqs: &[Seq]) -> bool {
+        seqs.iter().any(|seq| self.sent.contains_key(seq))
     }
 
     /// The broker had nobody to give these rows to, or refused them: not delivered. Tried again soon, then less and less often.
@@ -289,11 +302,22 @@ mod tests {
         let mut w = Window::new(1, secs(0));
         let held = held(1..=1);
         w.sent(&[1], secs(0));
-        assert!(w.next(&held, 2, secs(9)).is_empty());
-        assert_eq!(seqs(&w.next(&held, 2, secs(10))), [1]);
-        w.sent(&[1], secs(10));
-        assert!(w.next(&held, 2, secs(29)).is_empty());
-        assert_eq!(seqs(&w.next(&held, 2, secs(30))), [1]);
+        assert!(w.next(&held, 2, secs(3)).is_empty());
+        assert_eq!(seqs(&w.next(&held, 2, secs(4))), [1]);
+        w.sent(&[1], secs(4));
+        assert!(w.next(&held, 2, secs(11)).is_empty());
+        assert_eq!(seqs(&w.next(&held, 2, secs(12))), [1]);
+    }
+
+    #[test]
+    fn what_a_lost_hub_may_have_held_is_repeated_at_once() {
+        let mut w = Window::new(1, secs(0));
+        let held = held(1..=2);
+        w.sent(&[1, 2], secs(0));
+        assert!(w.next(&held, 3, secs(1)).is_empty());
+        w.hub_lost(secs(1));
+        assert_eq!(seqs(&w.next(&held, 3, secs(1))), [1, 2]);
+        assert!(w.is_repeated(&[2]) && !w.is_repeated(&[3]));
     }
 
     #[test]
@@ -313,8 +337,8 @@ mod tests {
         let mut w = Window::new(10_000, secs(0));
         let held = held(1..=9_999);
         w.sent(&(1..=MAX_WAITING as Seq).collect::<Vec<_>>(), secs(0));
-        assert!(w.next(&held, 10_000, secs(5)).is_empty());
-        assert_eq!(w.next_due(&held, secs(5)), Some(FIRST_RETRY));
+        assert!(w.next(&held, 10_000, secs(3)).is_empty());
+        assert_eq!(w.next_due(&held, secs(3)), Some(FIRST_RETRY));
     }
 
     #[test]

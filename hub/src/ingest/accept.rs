@@ -5,6 +5,8 @@ use passage_protocol::{Envelope, Event, GatewayId, Gone, Hello, Millis, Topic};
 
 /// Evidence may not be further ahead of the hub's time than this.
 const FUTURE: i64 = 24 * 3_600_000;
+/// An event that is sent so long after it happened comes from a backlog.
+const OLD: Millis = Millis(2 * 60_000);
 
 /// A payload that keeps the contract.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub(crate) struct Checked {
     pub(crate) epoch: String,
     pub(crate) events: Vec<CheckedEvent>,
     pub(crate) gone: Vec<Gone>,
+    /// Some of it happened long before it was sent: the gateway works off a backlog.
+    pub(crate) backlog: bool,
 }
 
 /// An event and what is to be done with it.
@@ -64,6 +68,7 @@ pub(crate) fn accept(topic: &str, payload: &[u8], now: Millis, site: &Site) -> R
 
 fn checked(envelope: Envelope, now: Millis, site: &Site) -> Checked {
     let clock = GatewayClock { synced: envelope.synced, sent_at: envelope.sent_at, sent_mono: envelope.sent_mono };
+    let backlog = envelope.events.iter().any(|event| envelope.sent_at.since(event.at) > OLD.0);
     let look = |event: Event| {
         let shift = clock.shift(&event, now);
         let ahead = |at: Millis| at.0.saturating_add(shift).saturating_sub(now.0) > FUTURE;
@@ -81,6 +86,7 @@ fn checked(envelope: Envelope, now: Millis, site: &Site) -> Checked {
         epoch: envelope.epoch,
         events: envelope.events.into_iter().map(look).collect(),
         gone: envelope.gone,
+        backlog,
     }
 }
 

@@ -25,13 +25,16 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::pulse::Able;
+
 /// Most messages of the broker that wait for our ack.
 pub(crate) const RECEIVE_MAXIMUM: u16 = 1000;
 /// Larger than the contract allows, so that an oversize payload is seen, refused with a reason and acked.
 const MAX_PACKET: u32 = 256 * 1024;
 /// Our own limit of unacked publishes; the client's table of the default limit costs 13 MiB.
 const IN_FLIGHT: u16 = 100;
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// The broker ends the connection of a hub that hangs after one and a half of it, so that gateways send to another one what this one held.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
 const REQUESTS: usize = 4096;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
@@ -102,7 +105,7 @@ pub(crate) struct Link {
     pub(crate) heard: mpsc::Sender<Message>,
     pub(crate) outlet: Outlet,
     /// False while the database is away. A hub that cannot commit must not take its share of the messages.
-    pub(crate) able: watch::Receiver<bool>,
+    pub(crate) able: watch::Receiver<Able>,
 }
 
 impl Link {
@@ -113,7 +116,7 @@ impl Link {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                able = self.able.wait_for(|able| *able) => if able.is_err() { return },
+                able = self.able.wait_for(|able| able.is_able()) => if able.is_err() { return },
             }
             generation += 1;
             let connected = tokio::time::Instant::now();
@@ -162,7 +165,7 @@ impl Link {
         let end = tokio::select! {
             () = stop.cancelled() => End::Stopped,
             // The writer's end is the hub's end.
-            unable = self.able.wait_for(|able| !*able) => if unable.is_ok() { End::Unable } else { End::Stopped },
+            unable = self.able.wait_for(|able| !able.is_able()) => if unable.is_ok() { End::Unable } else { End::Stopped },
             lost = &mut task => return End::Lost(lost.unwrap_or_else(|_| "the connection's task ended".to_owned())),
         };
         self.farewell(&client, task).await;

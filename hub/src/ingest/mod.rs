@@ -1,15 +1,18 @@
 //! Events from the broker into the database, each once, and the hubs' word back to the gateways that they are stored.
 //!
-//! [`Ingest`] holds five tasks: the link to the broker, the writer that commits batches, the step that advances progress and acks, and two that
-//! tell gateways what was taken back, and their site. [`Parked`] gives unresolved events to members who turn up later and forgets those that nobody claimed.
+//! [`Ingest`] holds six tasks: the link to the broker, the writer that commits batches, the step that advances progress and acks, two that tell
+//! gateways what was taken back, and their site, and the one that feels whether the database answers. [`Parked`] gives unresolved events to members
+//! who turn up later and forgets those that nobody claimed.
 
 mod accept;
 mod batch;
 mod denial;
+mod grant;
 pub mod keys;
 mod link;
 mod parked;
 mod progress;
+mod pulse;
 mod site;
 mod writer;
 
@@ -94,7 +97,7 @@ impl Ingest {
         let outlet = link::Outlet::default();
         let (heard, messages) = mpsc::channel(usize::from(link::RECEIVE_MAXIMUM) * 2);
         let (touched, touches) = mpsc::channel(4096);
-        let (able, is_able) = watch::channel(true);
+        let (able, is_able) = watch::channel(pulse::Able::YES);
         let link = link::Link {
             hub: config.id.clone(),
             boot: uuid::Uuid::new_v4().simple().to_string(),
@@ -112,9 +115,10 @@ impl Ingest {
             messages,
             outlet: outlet.clone(),
             touched,
-            able,
+            able: able.clone(),
             wake: self.wake,
         };
+        let pulse = pulse::Pulse { db: self.db.clone(), able };
         let denial = denial::Denial { db: self.db.clone(), keys: self.keys.clone(), clock: self.clock.clone(), outlet: outlet.clone() };
         let sites = site::Sites {
             db: self.db.clone(),
@@ -129,7 +133,8 @@ impl Ingest {
             writer.run(stop.clone()),
             denial.run(stop.clone()),
             sites.run(stop.clone()),
-            progress.run(stop)
+            progress.run(stop.clone()),
+            pulse.run(stop)
         );
     }
 }

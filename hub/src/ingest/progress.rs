@@ -11,7 +11,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{HubKeys, link::Outlet};
+use super::{HubKeys, grant::Grant, link::Outlet};
 use crate::store::{
     Db, StoreError,
     progress::{self as table, Standing},
@@ -27,6 +27,8 @@ pub(crate) struct Touch {
     pub(crate) epoch: String,
     /// It said hello, and publishes nothing before it has its answer.
     pub(crate) hello: bool,
+    /// It works off a backlog.
+    pub(crate) backlog: bool,
 }
 
 type Key = (GatewayId, String);
@@ -85,7 +87,7 @@ impl Pace {
 
 impl Progress {
     pub(crate) async fn run(mut self, stop: CancellationToken) {
-        let mut pace = Pace::default();
+        let (mut pace, mut grant) = (Pace::default(), Grant::default());
         loop {
             let turn = async {
                 match pace.next() {
@@ -97,9 +99,13 @@ impl Progress {
                 () = stop.cancelled() => return,
                 touch = self.touches.recv() => {
                     let Some(touch) = touch else { return };
-                    pace.note(touch, Instant::now());
-                    while let Ok(touch) = self.touches.try_recv() {
+                    let mut next = Some(touch);
+                    while let Some(touch) = next {
+                        if touch.backlog {
+                            grant.note(&touch.gateway, Instant::now());
+                        }
                         pace.note(touch, Instant::now());
+                        next = self.touches.try_recv().ok();
                     }
                 }
                 () = turn => {}
@@ -107,12 +113,13 @@ impl Progress {
             let config = self.config.borrow().clone();
             let due = pace.due(Instant::now(), config.ack_every);
             if !due.is_empty() {
-                self.ack(&due, &config, &mut pace).await;
+                let rate = grant.rate(&config, Instant::now());
+                self.ack(&due, rate, &mut pace).await;
             }
         }
     }
 
-    async fn ack(&self, due: &[Key], config: &HubConfig, pace: &mut Pace) {
+    async fn ack(&self, due: &[Key], rate: u32, pace: &mut Pace) {
         let standings = match self.advance(due).await {
             Ok(standings) => standings,
             Err(e) => {
@@ -126,7 +133,7 @@ impl Progress {
                 Some(standing) if standing.forked => true,
                 Some(standing) => {
                     let more = standing.more;
-                    self.say(key, standing, config.backlog_rate) && !more
+                    self.say(key, standing, rate) && !more
                 }
                 // Another hub is just doing it, but it may not have seen our commit.
                 None => false,
@@ -168,7 +175,7 @@ mod tests {
     const EVERY: Duration = Duration::from_millis(200);
 
     fn touch(hello: bool) -> Touch {
-        Touch { gateway: "gateway-1".parse().unwrap(), epoch: "e".to_owned(), hello }
+        Touch { gateway: "gateway-1".parse().unwrap(), epoch: "e".to_owned(), hello, backlog: false }
     }
 
     #[test]

@@ -21,6 +21,7 @@ use super::{
     batch::{self, Content, Parcel, Spoil, Written},
     link::{Message, Outlet},
     progress::Touch,
+    pulse::Able,
 };
 use crate::store::{Db, StoreError};
 
@@ -28,6 +29,8 @@ use crate::store::{Db, StoreError};
 const BATCH: usize = 500;
 /// Business time after which the writer has the resolver look again; a clock that runs fast or in steps outruns the regular refresh.
 const REFRESH: Duration = Duration::from_secs(60);
+/// A gateway that says hello with more events than one envelope carries has a backlog.
+const BACKLOG: u64 = passage_protocol::MAX_EVENTS as u64;
 /// Pause between two tries from which on the hub counts as unable to commit.
 const ABSENT: Duration = Duration::from_millis(400);
 
@@ -41,8 +44,8 @@ pub(crate) struct Writer {
     pub(crate) outlet: Outlet,
     /// Told which gateways wait for an ack.
     pub(crate) touched: mpsc::Sender<Touch>,
-    /// Set to false while nothing can be committed.
-    pub(crate) able: watch::Sender<bool>,
+    /// Told whether batches can be committed.
+    pub(crate) able: watch::Sender<Able>,
     pub(crate) wake: Arc<Notify>,
 }
 
@@ -98,7 +101,12 @@ impl Writer {
     fn look(&self, message: Message, config: &HubConfig) -> Parcel {
         let content = match accept(&message.topic, &message.payload, self.clock.now(), &config.site) {
             Ok(Accepted::Envelope(envelope)) => Content::Envelope(envelope),
-            Ok(Accepted::Hello(hello)) => Content::Hello(Touch { gateway: hello.gateway, epoch: hello.epoch, hello: true }),
+            Ok(Accepted::Hello(hello)) => Content::Hello(Touch {
+                backlog: hello.next - hello.first > BACKLOG,
+                gateway: hello.gateway,
+                epoch: hello.epoch,
+                hello: true,
+            }),
             Err(refused) => {
                 let gateway = refused.gateway.as_ref().map_or("unknown", GatewayId::as_str);
                 warn!(gateway, reason = refused.reason, "a payload was put into quarantine");
@@ -114,7 +122,7 @@ impl Writer {
         loop {
             match self.commit(&batch).await {
                 Ok(spoiled) => {
-                    self.able.send_if_modified(|able| !std::mem::replace(able, true));
+                    Able::note(&self.able, |able| able.commits = true);
                     return self.acknowledge(&batch, &spoiled).await;
                 }
                 Err(e) if !e.is_transient() => break error!(error = %e, "the database refuses a batch; storing its messages one by one"),
@@ -122,7 +130,7 @@ impl Writer {
                     warn!(error = %e, "cannot commit; nothing is acked and nothing is lost, trying again");
                     // A conflict with another hub passes at once; an absent database does not.
                     if pause >= ABSENT {
-                        self.able.send_if_modified(|able| std::mem::replace(able, false));
+                        Able::note(&self.able, |able| able.commits = false);
                     }
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(2));
@@ -185,7 +193,12 @@ impl Writer {
             self.outlet.ack(&parcel.message.receipt).await;
             match (&parcel.content, spoiled.get(&i)) {
                 (Content::Envelope(envelope), None) => {
-                    touches.insert(Touch { gateway: envelope.gateway.clone(), epoch: envelope.epoch.clone(), hello: false });
+                    touches.insert(Touch {
+                        gateway: envelope.gateway.clone(),
+                        epoch: envelope.epoch.clone(),
+                        hello: false,
+                        backlog: envelope.backlog,
+                    });
                 }
                 (Content::Hello(touch), _) => {
                     touches.insert(touch.clone());

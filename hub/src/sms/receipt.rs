@@ -36,7 +36,7 @@ async fn settle_unknown(tx: &mut Tx, keyring: &Keyring, receipt: &Receipt, now: 
     if let Some(destination) = &destination
         && let Some(id) = message::unknown_of(tx, destination, now).await?
     {
-        let details = Details { now, reason: receipt.reason.clone(), next_try: None };
+        let details = Details { now, reason: receipt.reason.clone(), ..Details::default() };
         return message::transition(tx, id, Step::Receipt(receipt.fate), &details).await;
     }
     message::receipt_without_message(tx, receipt, destination, now).await?;
@@ -62,7 +62,7 @@ async fn settle_part(
 ) -> Result<Option<Touched>, StoreError> {
     message::set_part(tx, id, number, fate).await?;
     let Some(fate) = message::parts_fate(tx, id).await? else { return Ok(None) };
-    message::transition(tx, id, Step::Receipt(fate), &Details { now, reason, next_try: None }).await
+    message::transition(tx, id, Step::Receipt(fate), &Details { now, reason, ..Details::default() }).await
 }
 
 /// Tells who watches where messages are now.

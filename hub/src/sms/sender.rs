@@ -33,10 +33,12 @@ use crate::{
     },
 };
 
-/// How long a claim holds, machine time. Longer than the longest way from claim to outcome.
-const LEASE: Duration = Duration::from_secs(90);
+/// How long a claim holds, machine time: another hub takes over what a hub that hangs had claimed. With [`SWEEP`] that is within 5 s.
+const CLAIM: Duration = Duration::from_secs(4);
 /// Longest wait for the agreed rate before a claim is given back.
-const READY: Duration = Duration::from_secs(10);
+const READY: Duration = Duration::from_secs(2);
+/// How long `writing` holds, machine time; longer than the longest way to an outcome. Then the message is unknown, and nobody takes it over.
+const WRITING: Duration = Duration::from_secs(90);
 /// Longest wait for an outcome.
 const OUTCOME: Duration = Duration::from_secs(60);
 /// How often the table is read when nothing wakes the sender.
@@ -219,7 +221,7 @@ impl Sender {
             return Ok(Vec::new());
         }
         let mut tx = self.db.begin().await?;
-        let claimed = message::claim(&mut tx, self.hub.as_str(), wall(), wall() + LEASE, limit).await?;
+        let claimed = message::claim(&mut tx, self.hub.as_str(), wall(), wall() + CLAIM, limit).await?;
         tx.commit().await?;
         Ok(claimed)
     }
@@ -266,7 +268,9 @@ impl Sender {
                 None => (Step::Fail, Some("the number cannot be opened".to_owned()), None),
             },
         };
-        let touched = message::transition(&mut tx, message.id, step, &Details { now, reason, next_try: None }).await?;
+        let touched =
+            message::transition(&mut tx, message.id, step, &Details { now, reason, writing_until: wall() + WRITING, ..Details::default() })
+                .await?;
         tx.commit().await?;
         if submit.is_none() {
             receipt::tell(&self.notices, now, touched);
@@ -301,7 +305,10 @@ impl Sender {
         let next_try = (step == Step::Retry).then(|| wall() + state::wait(attempts, rand::random()));
         let mut tx = self.db.begin().await?;
         let mut touched: Vec<Touched> =
-            message::transition(&mut tx, message.id, step, &Details { now, reason, next_try }).await?.into_iter().collect();
+            message::transition(&mut tx, message.id, step, &Details { now, reason, next_try, ..Details::default() })
+                .await?
+                .into_iter()
+                .collect();
         if let Outcome::Accepted { ids } = outcome {
             message::save_parts(&mut tx, message.id, ids, now).await?;
             touched.extend(receipt::apply_waiting(&mut tx, Some(message.id), now).await?);

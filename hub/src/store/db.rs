@@ -1,13 +1,16 @@
 //! The two engines behind one small face: connect, begin, execute, fetch.
 
-use std::{str::FromStr, time::Duration};
+use std::time::Duration;
 
 use passage_protocol::Millis;
 use sqlx::{
-    AssertSqlSafe, PgPool, Row as _, SqlitePool,
-    postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgRow},
+    AssertSqlSafe, Row as _, SqlitePool,
+    postgres::{PgArguments, PgRow},
     sqlite::{SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
+use tokio_util::sync::CancellationToken;
+
+use super::server::{Server, answer};
 
 /// What can go wrong in the database.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +24,9 @@ pub enum StoreError {
     /// A stored value cannot be read back; the database was changed by something else.
     #[error("the database holds an unreadable {0}")]
     Corrupt(&'static str),
+    /// The server did not answer, and its connections were given up.
+    #[error("the database server does not answer")]
+    Silent,
     /// The URL is of no known engine.
     #[error("'{0}' is not a database; write sqlite:PATH or postgres://USER@HOST/NAME")]
     Url(String),
@@ -31,7 +37,8 @@ impl StoreError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Sql(sqlx::Error::Database(e)) => e.code().is_some_and(|code| is_transient_code(&code)),
-            Self::Sql(
+            Self::Silent
+            | Self::Sql(
                 sqlx::Error::Io(_)
                 | sqlx::Error::Tls(_)
                 | sqlx::Error::Protocol(_)
@@ -47,8 +54,10 @@ impl StoreError {
 /// PostgreSQL's codes have five characters, of which two are the class; SQLite's are numbers with the primary code in the low byte.
 fn is_transient_code(code: &str) -> bool {
     if code.len() == 5 {
-        // connection, rollback in favour of another one, resources, operator's intervention, system error
-        return ["08", "40", "53", "57", "58"].iter().any(|class| code.starts_with(class)) || ["25P03", "55000", "55P03"].contains(&code);
+        // connection, rollback in favour of another one, resources, operator's intervention, system error; a server that took over and is
+        // still read-only, a transaction that lay idle, an object that is not ready, a lock
+        let passing = ["25006", "25P03", "55000", "55P03"];
+        return ["08", "40", "53", "57", "58"].iter().any(|class| code.starts_with(class)) || passing.contains(&code);
     }
     // busy, locked, read-only (a disk in trouble), I/O, full, cannot open
     code.parse::<u32>().is_ok_and(|code| [5, 6, 8, 10, 13, 14].contains(&(code & 0xff)))
@@ -107,7 +116,7 @@ pub enum Db {
         read: SqlitePool,
     },
     /// A server.
-    Postgres(PgPool),
+    Postgres(Server),
 }
 
 /// A transaction. Dropping it rolls back.
@@ -115,8 +124,8 @@ pub enum Db {
 pub enum Tx {
     /// On SQLite.
     Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
-    /// On PostgreSQL.
-    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+    /// On PostgreSQL; the token ends every wait when the connections are given up.
+    Postgres(sqlx::Transaction<'static, sqlx::Postgres>, CancellationToken),
 }
 
 /// A row of a result.
@@ -157,15 +166,24 @@ impl Db {
     }
 
     async fn open_postgres(url: &str) -> Result<Self, StoreError> {
-        // A killed or cut-off hub frees its locks within 5 s.
-        let options = PgConnectOptions::from_str(url)?.options([
-            ("idle_in_transaction_session_timeout", "5000"),
-            ("lock_timeout", "5000"),
-            ("tcp_user_timeout", "5000"),
-        ]);
-        let pool = PgPoolOptions::new().max_connections(8).acquire_timeout(Duration::from_secs(5)).connect_with(options).await?;
-        sqlx::migrate!("migrations/postgres").run(&pool).await?;
-        Ok(Self::Postgres(pool))
+        let server = Server::open(url).await?;
+        sqlx::migrate!("migrations/postgres").run(&server.connections().pool).await?;
+        Ok(Self::Postgres(server))
+    }
+
+    /// Asks the server for a sign of life. SQLite has no server and is always there.
+    pub async fn pulse(&self) -> Result<(), StoreError> {
+        if self.is_sqlite() {
+            return Ok(());
+        }
+        self.fetch("SELECT 1", vec![]).await.map(|_| ())
+    }
+
+    /// Gives up all connections to a server that does not answer. What waits on them fails as transient and is tried again on new ones.
+    pub fn renew(&self) {
+        if let Self::Postgres(server) = self {
+            server.renew();
+        }
     }
 
     /// True on SQLite, where one writer makes row locks unnecessary.
@@ -177,7 +195,10 @@ impl Db {
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         Ok(match self {
             Self::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+            Self::Postgres(server) => {
+                let now = server.connections();
+                Tx::Postgres(now.ask(now.pool.begin()).await?, now.given_up)
+            }
         })
     }
 
@@ -185,7 +206,11 @@ impl Db {
     pub async fn begin_read(&self) -> Result<Tx, StoreError> {
         Ok(match self {
             Self::Sqlite { read, .. } => Tx::Sqlite(read.begin().await?),
-            Self::Postgres(pool) => Tx::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?),
+            Self::Postgres(server) => {
+                let now = server.connections();
+                let begin = now.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY");
+                Tx::Postgres(now.ask(begin).await?, now.given_up)
+            }
         })
     }
 
@@ -210,7 +235,10 @@ impl Db {
                 read.close().await;
                 write.close().await;
             }
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres(server) => {
+                let now = server.connections();
+                let _ = now.ask(async { Ok(now.pool.close().await) }).await;
+            }
         }
     }
 }
@@ -236,7 +264,10 @@ impl Tx {
     pub async fn execute(&mut self, sql: &'static str, args: Vec<Value>) -> Result<u64, StoreError> {
         Ok(match self {
             Self::Sqlite(tx) => sqlx::query_with(sql, bound!(SqliteArguments, args)).execute(&mut **tx).await?.rows_affected(),
-            Self::Postgres(tx) => sqlx::query_with(sql, bound!(PgArguments, args)).execute(&mut **tx).await?.rows_affected(),
+            Self::Postgres(tx, given_up) => {
+                let run = sqlx::query_with(sql, bound!(PgArguments, args)).execute(&mut **tx);
+                answer(given_up, run).await?.rows_affected()
+            }
         })
     }
 
@@ -246,8 +277,9 @@ impl Tx {
             Self::Sqlite(tx) => {
                 sqlx::query_with(sql, bound!(SqliteArguments, args)).fetch_all(&mut **tx).await?.into_iter().map(Row::Sqlite).collect()
             }
-            Self::Postgres(tx) => {
-                sqlx::query_with(sql, bound!(PgArguments, args)).fetch_all(&mut **tx).await?.into_iter().map(Row::Postgres).collect()
+            Self::Postgres(tx, given_up) => {
+                let run = sqlx::query_with(sql, bound!(PgArguments, args)).fetch_all(&mut **tx);
+                answer(given_up, run).await?.into_iter().map(Row::Postgres).collect()
             }
         })
     }
@@ -272,9 +304,9 @@ impl Tx {
                     let found = sqlx::query_with(sql, bound!(SqliteArguments, values)).fetch_all(&mut **tx).await?;
                     out.extend(found.into_iter().map(Row::Sqlite));
                 }
-                Self::Postgres(tx) => {
-                    let found = sqlx::query_with(sql, bound!(PgArguments, values)).fetch_all(&mut **tx).await?;
-                    out.extend(found.into_iter().map(Row::Postgres));
+                Self::Postgres(tx, given_up) => {
+                    let run = sqlx::query_with(sql, bound!(PgArguments, values)).fetch_all(&mut **tx);
+                    out.extend(answer(given_up, run).await?.into_iter().map(Row::Postgres));
                 }
             }
         }
@@ -285,7 +317,7 @@ impl Tx {
     pub async fn commit(self) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(tx) => tx.commit().await?,
-            Self::Postgres(tx) => tx.commit().await?,
+            Self::Postgres(tx, given_up) => answer(&given_up, tx.commit()).await?,
         }
         Ok(())
     }

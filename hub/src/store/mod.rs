@@ -14,6 +14,7 @@ pub mod people;
 pub mod progress;
 pub mod retention;
 pub mod site;
+pub mod server;
 pub mod touchpoint;
 pub mod visit;
 pub mod work;

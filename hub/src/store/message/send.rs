@@ -129,6 +129,8 @@ pub struct Details {
     pub reason: Option<String>,
     /// Earliest next try, machine time.
     pub next_try: Option<Millis>,
+    /// Until when the outcome of the writing is waited for, machine time.
+    pub writing_until: Millis,
 }
 
 /// Moves a message by one step of the machine; `None` when the step does not apply to where it is.
@@ -151,8 +153,8 @@ pub async fn transition(tx: &mut Tx, id: Uuid, step: Step, details: &Details) ->
             tx.execute(sql, args![id, details.next_try, details.reason.clone()]).await?;
         }
         MessageState::Writing => {
-            let sql = "UPDATE message SET state = 'writing', sent_at = $2, attempts = attempts + 1, reason = NULL WHERE id = $1";
-            tx.execute(sql, args![id, details.now]).await?;
+            let sql = "UPDATE message SET state = 'writing', sent_at = $2, claim_until = $3, attempts = attempts + 1, reason = NULL WHERE id = $1";
+            tx.execute(sql, args![id, details.now, details.writing_until]).await?;
         }
         MessageState::Accepted | MessageState::Unknown => {
             let sql = "UPDATE message SET state = $2, reason = $3, sealed = NULL, claimed_by = NULL, claim_until = NULL WHERE id = $1";
