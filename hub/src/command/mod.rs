@@ -2,7 +2,9 @@
 
 pub mod apply;
 mod gateway;
+pub mod gateways;
 pub mod import;
+mod quarantine;
 mod report;
 mod run;
 
@@ -47,6 +49,14 @@ enum Command {
         /// A member's code such as K7Q2-M9XA, or the id of a visit.
         who: String,
     },
+    /// List the gateways: which is online, what is missing of its events, how large its backlog is, and what a person must look at.
+    Gateways {
+        #[command(subcommand)]
+        asked: Option<gateways::Gateways>,
+    },
+    /// Look at what could not be used, try it again, or drop it.
+    #[command(subcommand)]
+    Quarantine(quarantine::Quarantine),
     /// Make the brands, stores, geofences, campaigns, offers, products and visit rules the configuration that every hub runs.
     Apply,
     /// Tell a gateway to do something, or let it go back to an older site.
@@ -107,6 +117,14 @@ impl Command {
             Self::Why { who } => {
                 let (db, live) = open_as_it_runs(&config).await?;
                 println!("{}", offer::why::why(&db, &live.site, &who).await?);
+            }
+            Self::Gateways { asked } => {
+                let db = Db::open(&config.database).await?;
+                gateways::gateways(&db, &config, asked).await?;
+            }
+            Self::Quarantine(asked) => {
+                let (db, live) = open_as_it_runs(&config).await?;
+                quarantine::quarantine(&db, live, asked).await?;
             }
             Self::Apply => {
                 let (db, keys) = open_with_keys(&config).await?;

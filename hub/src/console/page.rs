@@ -8,9 +8,11 @@ use passage_protocol::{Millis, StoreId};
 
 use super::{Console, Page, query};
 use crate::{
+    command::gateways as fleet,
     identity::MemberId,
     offer::{Check, Decision, decision::Mark},
     report::{self, Span, Summary},
+    store,
     visit::Visit,
 };
 
@@ -137,16 +139,12 @@ pub async fn decisions(console: &Console, member: Option<MemberId>) -> Page {
 }
 
 pub async fn gateways(console: &Console) -> Page {
-    let found = query::gateways(&console.db).await?;
-    let row = |g: &query::GatewayLine| {
-        let last = console.local(g.last, None).format("%H:%M:%S").to_string();
-        let missing = (g.max - g.stored).max(0);
-        vec![g.gateway.clone(), g.epoch.clone(), g.stored.to_string(), g.max.to_string(), missing.to_string(), last]
-    };
+    let (found, now) = (store::gateway::all(&console.db).await?, console.clock.now());
     render(&Table {
         frame: console.frame("Gateways"),
-        note: "Events by gateway. Missing ones are asked for again by themselves; those that are lost for good stand under their reason in the report.",
-        head: vec!["gateway", "epoch", "stored", "highest", "not stored", "last received"],
-        rows: found.iter().map(row).collect(),
+        note: "The fleet. Missing events are asked for again with every ack and come by themselves; what is gone was given up by the gateway with a \
+               reason. A forked epoch waits for a person: passage-hub gateways release.",
+        head: fleet::HEAD.to_vec(),
+        rows: found.iter().map(|gateway| fleet::cells(gateway, now)).collect(),
     })
 }

@@ -21,16 +21,6 @@ pub struct MessageLine {
     pub at: i64,
 }
 
-/// A gateway's sequence as far as it is stored.
-#[derive(Debug)]
-pub struct GatewayLine {
-    pub gateway: String,
-    pub epoch: String,
-    pub stored: i64,
-    pub max: i64,
-    pub last: i64,
-}
-
 /// Rows on a page.
 const PAGE: u32 = 500;
 
@@ -64,13 +54,4 @@ pub async fn decisions(db: &Db, span: Span, member: Option<MemberId>) -> Result<
     };
     found.sort_by_key(|d| std::cmp::Reverse(d.at));
     Ok(found)
-}
-
-pub async fn gateways(db: &Db) -> Result<Vec<GatewayLine>, StoreError> {
-    let sql = "SELECT gateway, epoch, COUNT(*), MAX(seq), (SELECT MAX(e.received_at) FROM event e WHERE e.gateway = k.gateway) \
-               FROM event_key k GROUP BY gateway, epoch ORDER BY gateway, epoch";
-    let line = |r: &crate::store::Row| {
-        Ok(GatewayLine { gateway: r.text(0)?, epoch: r.text(1)?, stored: r.int(2)?, max: r.int(3)?, last: r.opt_int(4)?.unwrap_or(0) })
-    };
-    db.fetch(sql, args![]).await?.iter().map(line).collect()
 }

@@ -1,7 +1,7 @@
 //! What may come in: the checks of one payload, without any I/O.
 
 use passage_config::model::Site;
-use passage_protocol::{Envelope, Event, GatewayId, Gone, Hello, Millis, Topic};
+use passage_protocol::{Envelope, Event, GatewayId, GatewayState, Gone, Hello, Millis, Topic};
 
 /// Evidence may not be further ahead of the hub's time than this.
 const FUTURE: i64 = 24 * 3_600_000;
@@ -12,6 +12,8 @@ const OLD: Millis = Millis(2 * 60_000);
 #[derive(Debug)]
 pub(crate) enum Accepted {
     Hello(Hello),
+    /// What a gateway says of itself; `None` when its word was taken off the broker.
+    State(Option<GatewayState>),
     Envelope(Checked),
 }
 
@@ -60,6 +62,14 @@ pub(crate) fn accept(topic: &str, payload: &[u8], now: Millis, site: &Site) -> R
                 return Err(refuse(Some(&id), "the hello names another gateway than its topic"));
             }
             Ok(Accepted::Hello(hello))
+        }
+        Ok(Topic::State(_)) if payload.is_empty() => Ok(Accepted::State(None)),
+        Ok(Topic::State(id)) => {
+            let state = GatewayState::from_slice(payload).map_err(|e| refuse(Some(&id), &e.to_string()))?;
+            if state.gateway != id {
+                return Err(refuse(Some(&id), "the state names another gateway than its topic"));
+            }
+            Ok(Accepted::State(Some(state)))
         }
         Ok(_) => Err(refuse(None, "a message on a topic that the hub does not read")),
         Err(e) => Err(refuse(None, &e.to_string())),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use passage_protocol::{EventId, GatewayId, Millis};
+use passage_protocol::{EventId, GatewayId, GatewayState, Millis};
 
 use super::{
     Resolve, Who,
@@ -11,7 +11,7 @@ use super::{
     progress::Touch,
 };
 use crate::store::{
-    StoreError, Tx,
+    StoreError, Tx, gateway,
     ingest::{self as table, EventKey, NewEvent},
     progress as standing,
     work::{self, Todo, TodoKind},
@@ -26,6 +26,7 @@ pub(crate) struct Parcel {
 pub(crate) enum Content {
     Envelope(Checked),
     Hello(Touch),
+    State(Option<GatewayState>),
     Bad { gateway: Option<GatewayId>, reason: String },
 }
 
@@ -61,6 +62,7 @@ pub(crate) async fn write(
     now: Millis,
 ) -> Result<Written, StoreError> {
     put_aside(tx, batch, spoiled, now).await?;
+    gateway::heard(tx, &states(batch), now).await?;
     let good: Vec<(usize, &Checked)> = good(batch, spoiled);
     let keys = match keys(&good) {
         Ok(keys) => keys,
@@ -83,7 +85,7 @@ pub(crate) async fn write(
 }
 
 /// Writes the events that are new, and the work for those of members.
-async fn write_events(
+pub(crate) async fn write_events(
     tx: &mut Tx,
     fresh: &[(usize, &Checked, &CheckedEvent)],
     resolver: &dyn Resolve,
@@ -140,6 +142,17 @@ fn is_moved((gateway, epoch): (&GatewayId, &str), (other_gateway, other_epoch): 
 
 fn key(envelope: &Checked, checked: &CheckedEvent) -> EventKey {
     (envelope.gateway.clone(), envelope.epoch.clone(), checked.event.seq)
+}
+
+/// The last word of each gateway about itself, by id, so that two hubs never wait for each other in a ring.
+fn states(batch: &[Parcel]) -> Vec<GatewayState> {
+    let mut last = BTreeMap::new();
+    for parcel in batch {
+        if let Content::State(Some(state)) = &parcel.content {
+            last.insert(&state.gateway, state);
+        }
+    }
+    last.into_values().cloned().collect()
 }
 
 /// The envelopes that are to be stored, with their place in the batch.

@@ -37,7 +37,8 @@ mod tests {
                     [ingest]\nbacklog_rate = 50\nbacklog_total = 1000\n";
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("hub.toml");
-        std::fs::write(&file, text).unwrap();
+        let site = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/demo");
+        std::fs::write(&file, format!("site = \"{site}\"\n{text}")).unwrap();
         passage_config::load_hub(&file).unwrap()
     }
 

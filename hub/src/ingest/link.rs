@@ -272,7 +272,7 @@ impl Poller {
 
     fn subscribe(&self) -> Option<String> {
         let own = Topic::HubState(self.state.hub.clone()).to_string();
-        let filters = [Topic::ALL_EVENTS_SHARED, Topic::ALL_HELLOS_SHARED, own.as_str()];
+        let filters = [Topic::ALL_EVENTS_SHARED, Topic::ALL_HELLOS_SHARED, Topic::ALL_STATES, own.as_str()];
         let filters = filters.map(|filter| Filter::new(filter, QoS::AtLeastOnce));
         self.client.try_subscribe_many(filters).err().map(|e| e.to_string())
     }

@@ -5,6 +5,7 @@
 //! who turn up later and forgets those that nobody claimed.
 
 mod accept;
+mod again;
 mod batch;
 mod denial;
 mod grant;
@@ -29,6 +30,7 @@ use crate::{
     identity::{MemberId, Resolver},
     store::{Db, StoreError},
 };
+pub use again::{AgainError, again};
 pub use keys::HubKeys;
 pub use parked::Parked;
 

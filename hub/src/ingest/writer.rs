@@ -107,6 +107,7 @@ impl Writer {
                 epoch: hello.epoch,
                 hello: true,
             }),
+            Ok(Accepted::State(state)) => Content::State(state),
             Err(refused) => {
                 let gateway = refused.gateway.as_ref().map_or("unknown", GatewayId::as_str);
                 warn!(gateway, reason = refused.reason, "a payload was put into quarantine");
@@ -204,7 +205,7 @@ impl Writer {
                     touches.insert(touch.clone());
                 }
                 (Content::Envelope(envelope), Some(spoil)) => alarm(envelope, *spoil),
-                (Content::Bad { .. }, _) => {}
+                (Content::Bad { .. } | Content::State(_), _) => {}
             }
         }
         for touch in touches {

@@ -40,3 +40,17 @@ impl fmt::Display for Summary {
 fn shown<T: ToString>(number: Option<T>) -> String {
     number.map_or_else(|| "withheld".to_owned(), |n| n.to_string())
 }
+
+/// A table for a terminal: columns as wide as their widest cell.
+pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let width =
+        |c: usize| rows.iter().filter_map(|row| row.get(c)).map(|cell| cell.chars().count()).chain([head[c].len()]).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let padded: Vec<String> = cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        padded.join("  ").trim_end().to_owned() + "\n"
+    };
+    let mut text = line(&mut head.iter().copied());
+    rows.iter().for_each(|row| text += &line(&mut row.iter().map(String::as_str)));
+    text
+}

@@ -8,10 +8,12 @@
 pub mod config;
 pub mod db;
 pub mod decision;
+pub mod gateway;
 pub mod ingest;
 pub mod message;
 pub mod people;
 pub mod progress;
+pub mod quarantine;
 pub mod retention;
 pub mod site;
 pub mod server;

@@ -71,6 +71,12 @@ async fn lock(tx: &mut Tx, gateway: &GatewayId, epoch: &str, now: Millis) -> Res
     tx.fetch_optional(sql, args![gateway.as_str(), epoch]).await
 }
 
+/// The highest seq that is stored or gone, and the ones below that are neither, given that all up to `upto` are.
+pub(crate) async fn standing(tx: &mut Tx, gateway: &GatewayId, epoch: &str, upto: Seq) -> Result<(Seq, Vec<SeqRange>), StoreError> {
+    let Accounted { set, top, .. } = accounted(tx, gateway, epoch, upto).await?;
+    Ok((top, set.missing_up_to(top)))
+}
+
 /// The seqs that are stored or gone.
 struct Accounted {
     set: SeqSet,

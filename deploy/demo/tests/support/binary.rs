@@ -27,12 +27,18 @@ pub struct Process {
 
 impl Process {
     pub fn start(name: &str, arguments: &[&str], log: &Path) -> Self {
+        Self::start_with_output(name, arguments, log, None)
+    }
+
+    /// What it prints goes to a file of its own when there is one.
+    pub fn start_with_output(name: &str, arguments: &[&str], log: &Path, printed: Option<&Path>) -> Self {
         let out = File::options().create(true).append(true).open(log).unwrap();
         let child = Command::new(path(name))
             .args(arguments)
             .env("RUST_LOG", "debug,sqlx=info,hyper=info")
+            .env("NO_COLOR", "1")
             .stdin(Stdio::null())
-            .stdout(out.try_clone().unwrap())
+            .stdout(printed.map_or_else(|| out.try_clone().unwrap(), |file| File::create(file).unwrap()))
             .stderr(out)
             .spawn()
             .unwrap();
@@ -56,6 +62,16 @@ impl Process {
         assert!(killed.success());
         let status = self.child.wait().unwrap();
         assert!(status.success(), "a process that was asked to stop ended with {status}; its log:\n{}", self.words());
+    }
+
+    /// Lets it stand still as a machine that hangs does, or go on.
+    pub fn hang(&self, hang: bool) {
+        let signal = if hang { "-STOP" } else { "-CONT" };
+        assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        !self.is_running()
     }
 
     pub fn is_running(&mut self) -> bool {

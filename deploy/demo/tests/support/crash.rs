@@ -8,7 +8,7 @@ use std::{
 };
 
 use passage_protocol::Millis;
-use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{
     binary::Process,
@@ -19,10 +19,17 @@ use super::{
     smsc::{Smsc, Submit},
 };
 
-/// Business time against machine time. Evidence is fresh for three minutes: six seconds here, which a busy machine needs now and then.
-const SPEED: f64 = 30.0;
-/// What hub and gateway have for their start, in business time.
-const LEAD: Duration = Duration::from_secs(5 * 60);
+/// How time passes in a story.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Business time against machine time.
+    pub speed: f64,
+    /// What hub and gateway have for their start, in business time.
+    pub lead: Duration,
+}
+
+/// Evidence is fresh for three minutes: six seconds here, which a busy machine needs now and then.
+const LIFE: Pace = Pace { speed: 30.0, lead: Duration::from_secs(5 * 60) };
 /// Longest wait for anything, in machine time.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -87,6 +94,8 @@ pub struct Run {
     pub broker: Broker,
     pub smsc: Smsc,
     pub hub: Process,
+    /// Hubs that a test has added.
+    pub others: Vec<Process>,
     pub gateway: Process,
 }
 
@@ -117,10 +126,11 @@ impl Run {
         self.database.count("SELECT COUNT(*) FROM event_key").await
     }
 
-    async fn outbox(&self, sql: &'static str) -> i64 {
+    /// The first number that a query of the gateway's outbox gives.
+    pub async fn outbox(&self, sql: &str) -> i64 {
         let file = self.scene.path(&format!("data-{GATEWAY}/outbox.db"));
         let mut connection = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(file).read_only(true)).await.unwrap();
-        sqlx::query(sql).fetch_one(&mut connection).await.unwrap().get(0)
+        sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_one(&mut connection).await.unwrap().get(0)
     }
 
     /// Waits until everybody has gone, everything is stored, every visit is closed and every message has its end.
@@ -160,7 +170,7 @@ pub struct Outcome {
 }
 
 /// Plays the story; `disturb` runs beside it.
-pub async fn play(smsc: Smsc, disturb: impl AsyncFnOnce(&mut Run)) -> Outcome {
+pub async fn play(smsc: Smsc, pace: Pace, disturb: impl AsyncFnOnce(&mut Run)) -> Outcome {
     let broker = Broker::start();
     let database = Database::create().await;
     let mut scene = Scene::new(&database.url(), broker.port, &Sms::Smpp(smsc.port));
@@ -168,19 +178,20 @@ pub async fn play(smsc: Smsc, disturb: impl AsyncFnOnce(&mut Run)) -> Outcome {
     scene.hub(&["import"]);
     let phones = enrol(&scene).await;
 
-    scene.play(SPEED, LEAD);
+    scene.play(pace.speed, pace.lead);
     scene.write_capture("capture.jsonl", capture(&scene, &phones));
     scene.write_gateway(GATEWAY, Some("lyon-bellecour"), "{ replay = \"capture.jsonl\" }", "");
     let hub = scene.start_hub().await;
     let gateway = scene.start_gateway(GATEWAY);
     assert!(scene.now() < START, "this machine is too slow: the story began before hub and gateway ran");
 
-    let mut run = Run { scene, database, broker, smsc, hub, gateway };
+    let mut run = Run { scene, database, broker, smsc, hub, others: Vec::new(), gateway };
     disturb(&mut run).await;
     run.come_to_rest().await;
     run.gateway.stop();
     let outcome = outcome(&run).await;
     run.hub.stop();
+    run.others.iter_mut().for_each(Process::stop);
     run.smsc.stop().await;
     outcome
 }
@@ -284,9 +295,8 @@ async fn every_seq_is_accounted_for(run: &Run) -> (usize, u64) {
     (accounted.len(), never_written)
 }
 
-/// Compares a disturbed run with the undisturbed one, and prints every message that differs, which it may only by not having been sent (too late) or
-/// by nobody knowing whether it was.
-pub fn same(undisturbed: &Outcome, disturbed: &Outcome) {
+/// The events and visits of two runs are the same, and the first run is the whole story.
+pub fn same_visits(undisturbed: &Outcome, disturbed: &Outcome) {
     assert!(
         undisturbed.visits.len() == MEMBERS && undisturbed.submits.len() == MEMBERS - 2,
         "the undisturbed run is not as it should be: {undisturbed:#?}"
@@ -296,6 +306,12 @@ pub fn same(undisturbed: &Outcome, disturbed: &Outcome) {
     let (lost, new): (Vec<_>, Vec<_>) = (a.difference(&b).collect(), b.difference(&a).collect());
     assert!(lost.is_empty() && new.is_empty(), "the events differ; lost: {lost:#?}; new: {new:#?}");
     assert_eq!(undisturbed.events.len(), disturbed.events.len(), "an event came twice");
+}
+
+/// Compares a disturbed run with the undisturbed one, and prints every message that differs, which it may only by not having been sent (too late) or
+/// by nobody knowing whether it was.
+pub fn same(undisturbed: &Outcome, disturbed: &Outcome) {
+    same_visits(undisturbed, disturbed);
     let triggers = |o: &Outcome| o.decisions.keys().cloned().collect::<Vec<_>>();
     assert_eq!(triggers(undisturbed), triggers(disturbed), "the triggers differ");
 
@@ -339,15 +355,20 @@ pub fn same(undisturbed: &Outcome, disturbed: &Outcome) {
 
 /// Plays the story twice at the same time, once as it is and once with `disturb`, and compares. Gives the disturbed run's end for more questions.
 pub fn compare(smsc_answers_after: Duration, disturb: impl AsyncFnOnce(&mut Run)) -> Outcome {
-    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    // The scope waits for both, so that a failure of one leaves nothing of the other behind.
-    let (undisturbed, disturbed) = std::thread::scope(|scope| {
-        let undisturbed = scope.spawn(|| runtime().block_on(async { play(Smsc::start().await, async |_: &mut Run| {}).await }));
-        let disturbed = runtime().block_on(async { play(Smsc::slow(smsc_answers_after).await, disturb).await });
-        (undisturbed.join().unwrap(), disturbed)
-    });
+    let (undisturbed, disturbed) = both(smsc_answers_after, LIFE, disturb);
     same(&undisturbed, &disturbed);
     disturbed
+}
+
+/// Plays the story twice at the same time, once as it is and once at another pace with `disturb`.
+pub fn both(smsc_answers_after: Duration, pace: Pace, disturb: impl AsyncFnOnce(&mut Run)) -> (Outcome, Outcome) {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    // The scope waits for both, so that a failure of one leaves nothing of the other behind.
+    std::thread::scope(|scope| {
+        let undisturbed = scope.spawn(|| runtime().block_on(async { play(Smsc::start().await, LIFE, async |_: &mut Run| {}).await }));
+        let disturbed = runtime().block_on(async { play(Smsc::slow(smsc_answers_after).await, pace, disturb).await });
+        (undisturbed.join().unwrap(), disturbed)
+    })
 }
 
 impl Outcome {

@@ -23,6 +23,27 @@ impl Database {
         format!("{base}/{}", self.name)
     }
 
+    /// Host and port of the server.
+    pub fn server_address(&self) -> String {
+        let (_, rest) = self.server.split_once("://").unwrap();
+        let authority = rest.split('/').next().unwrap();
+        authority.rsplit('@').next().unwrap().to_owned()
+    }
+
+    /// The same database by way of another port.
+    pub fn url_by(&self, port: u16) -> String {
+        self.url().replace(&self.server_address(), &format!("127.0.0.1:{port}"))
+    }
+
+    /// Ends all connections, and lets nobody in before it is called with `true`.
+    pub async fn open_door(&self, open: bool) {
+        let mut admin = PgConnection::connect(&self.server).await.unwrap();
+        let door = format!("ALTER DATABASE {} ALLOW_CONNECTIONS {open}", self.name);
+        sqlx::query(AssertSqlSafe(door)).execute(&mut admin).await.unwrap();
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+        sqlx::query(end).bind(&self.name).execute(&mut admin).await.unwrap();
+    }
+
     /// The first column of the first row as a number.
     pub async fn count(&self, sql: &str) -> i64 {
         self.rows(sql).await.first().map_or(0, |r| r.get::<i64, _>(0))

@@ -6,6 +6,8 @@ pub mod broker;
 pub mod crash;
 pub mod database;
 pub mod disk;
+pub mod fleet;
+pub mod proxy;
 pub mod publisher;
 pub mod scene;
 pub mod smsc;

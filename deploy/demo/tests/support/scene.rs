@@ -57,6 +57,12 @@ fn phone(answer: &Value) -> Phone {
     }
 }
 
+/// A hub beside the first one.
+pub struct OtherHub {
+    id: String,
+    api: String,
+}
+
 /// How the hub's SMS leave in a test.
 pub enum Sms {
     Sandbox,
@@ -158,10 +164,40 @@ impl Scene {
 
     /// Starts the hub and waits until its API answers.
     pub async fn start_hub(&self) -> Process {
-        let process = Process::start("passage-hub", &["run", "--config", &self.text("hub.toml")], &self.path("hub.log"));
+        self.start_hub_of("hub", &self.api).await
+    }
+
+    /// Another hub: the same files, but for its id, its addresses and its way to the database.
+    pub fn add_hub(&self, id: &str, database: &str) -> OtherHub {
+        let (file, api) = (std::fs::read_to_string(self.path("hub.toml")).unwrap(), free_port());
+        let line = |line: &str| match line.split(" = ").next() {
+            Some("id") => format!("id = \"{id}\""),
+            Some("database") => format!("database = \"{database}\""),
+            Some("api") => format!("api = \"127.0.0.1:{api}\""),
+            Some("console") => format!("console = \"127.0.0.1:{}\"", free_port()),
+            _ => line.to_owned(),
+        };
+        std::fs::write(self.path(&format!("{id}.toml")), file.lines().map(line).collect::<Vec<_>>().join("\n")).unwrap();
+        OtherHub { id: id.to_owned(), api: format!("http://127.0.0.1:{api}") }
+    }
+
+    /// Starts another hub and waits until its API answers.
+    pub async fn start_other(&self, hub: &OtherHub) -> Process {
+        self.start_hub_of(&hub.id, &hub.api).await
+    }
+
+    async fn start_hub_of(&self, file: &str, api: &str) -> Process {
+        let config = self.text(&format!("{file}.toml"));
+        let process = Process::start("passage-hub", &["run", "--config", &config], &self.path(&format!("{file}.log")));
         let http = reqwest::Client::new();
-        eventually("the hub's API", Duration::from_secs(30), || async { http.get(&self.api).send().await.ok() }).await;
+        eventually("the hub's API", Duration::from_secs(60), || async { http.get(api).send().await.ok() }).await;
         process
+    }
+
+    /// Adds lines to the end of hub.toml; a hub that runs must be started anew.
+    pub fn amend_hub(&self, more: &str) {
+        let hub = std::fs::read_to_string(self.path("hub.toml")).unwrap();
+        std::fs::write(self.path("hub.toml"), format!("{hub}{more}\n")).unwrap();
     }
 
     /// Writes a gateway file. `radio` is a TOML value, `more` are lines before the first table.

@@ -36,8 +36,8 @@ pub struct Submit {
 #[derive(Default)]
 struct Desk {
     submits: Mutex<Vec<Submit>>,
-    /// The bound hub and the session that it is bound by: a hub that was killed may be noticed only after the next one has bound.
-    bound: tokio::sync::Mutex<Option<(String, Arc<ESME>)>>,
+    /// The bound hubs and the sessions that they are bound by: a hub that was killed may be noticed only after the next one has bound.
+    bound: tokio::sync::Mutex<Vec<(String, Arc<ESME>)>>,
     next: AtomicU64,
     answers_after: Duration,
 }
@@ -67,14 +67,11 @@ impl SmppServerListener for Desk {
     }
 
     async fn on_esme_bound(&self, esme: ESME, session: &String) {
-        *self.bound.lock().await = Some((session.clone(), Arc::new(esme)));
+        self.bound.lock().await.push((session.clone(), Arc::new(esme)));
     }
 
     async fn on_esme_unbound(&self, session: &String) {
-        let mut bound = self.bound.lock().await;
-        if bound.as_ref().is_some_and(|(s, _)| s == session) {
-            *bound = None;
-        }
+        self.bound.lock().await.retain(|(bound, _)| bound != session);
     }
 }
 
@@ -124,7 +121,7 @@ impl Smsc {
     async fn deliver(&self, from: &str, to: &str, esm_class: u8, text: &str) {
         let bound = || async {
             let bound = self.desk.bound.lock().await;
-            bound.as_ref().map(|(_, esme)| esme.clone())
+            bound.last().map(|(_, esme)| esme.clone())
         };
         let esme = eventually("a bound hub", Duration::from_secs(60), bound).await;
         let sent = esme
