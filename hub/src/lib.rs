@@ -25,6 +25,8 @@ pub mod store;
 
 pub mod retention;
 
+pub mod health;
+
 pub mod command;
 
 pub mod notice;

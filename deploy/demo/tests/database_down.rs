@@ -21,7 +21,7 @@ async fn a_database_that_goes_away_and_comes_back_costs_no_event_and_doubles_non
     let scene = Scene::new(&database.url(), broker.port, &Sms::Sandbox);
     let mut hub = scene.start_hub().await;
     let seconds = (DOWN.as_secs() + 8).to_string();
-    let mut fleet = Fleet::start(&scene, "gw", &["--fleet", "5", "--rate", "20", "--seconds", &seconds, "--within", "90"]);
+    let mut fleet = Fleet::start(&scene, "shop", &["--fleet", "5", "--rate", "20", "--seconds", &seconds, "--within", "90"]);
 
     let stored = || async { (database.count("SELECT COUNT(*) FROM event_key").await > 100).then_some(()) };
     eventually("events before the outage", PATIENCE, stored).await;

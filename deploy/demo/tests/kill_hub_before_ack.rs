@@ -25,7 +25,7 @@ async fn a_hub_that_dies_after_the_commit_and_before_the_ack_stores_nothing_twic
     scene.hub(&["key"]);
     let mut process = scene.start_other(&hub).await;
     let seconds = (KILLS * 8).to_string();
-    let fleet = Fleet::start(&scene, "gw", &["--fleet", "3", "--rate", "20", "--seconds", &seconds, "--within", "90"]);
+    let fleet = Fleet::start(&scene, "shop", &["--fleet", "3", "--rate", "20", "--seconds", &seconds, "--within", "90"]);
 
     for _ in 0..KILLS {
         let acked = "SELECT COALESCE(SUM(upto), 0)::bigint FROM progress";

@@ -35,26 +35,28 @@ async fn taken_over(run: &Run, fault: &str) {
 #[test]
 fn two_hubs_take_each_others_work_over_and_count_nothing_twice() {
     let outcome = crash::compare(Duration::from_millis(50), async |run: &mut Run| {
-        let lines = [Proxy::start(&run.database, "lyon-bellecour").await, Proxy::start(&run.database, "lyon-bellecour").await];
-        let hubs = ["hub-one", "hub-two"].into_iter().zip(&lines).map(|(id, line)| run.scene.add_hub(id, &run.database.url_by(line.port)));
-        let [one, two] = hubs.collect::<Vec<_>>().try_into().unwrap_or_else(|_| panic!("two hubs"));
+        for _ in 0..2 {
+            run.lines.push(Proxy::start(&run.database, "lyon-bellecour").await);
+        }
+        let hub = |n: usize, id| run.scene.add_hub(id, &run.database.url_by(run.lines[n].port));
+        let (one, two) = (hub(0, "hub-one"), hub(1, "hub-two"));
         run.others.push(run.scene.start_other(&two).await);
         run.hub.stop();
         run.hub = run.scene.start_other(&one).await;
 
         run.scene.until(minute(2)).await;
-        lines[0].catch(Trap::BeforeCommit).await;
+        run.lines[0].catch(Trap::BeforeCommit).await;
         run.hub.kill();
         taken_over(run, "killed in the middle of a batch").await;
-        lines[0].release();
+        run.lines[0].release();
         run.hub = run.scene.start_other(&one).await;
 
         run.scene.until(minute(7)).await;
-        lines[1].catch(Trap::BeforeCommit).await;
-        lines[1].cut(true);
+        run.lines[1].catch(Trap::BeforeCommit).await;
+        run.lines[1].cut(true);
         taken_over(run, "cut off in the middle of a batch").await;
-        lines[1].cut(false);
-        lines[1].release();
+        run.lines[1].cut(false);
+        run.lines[1].release();
 
         run.scene.until(minute(13)).await;
         run.hub.hang(true);

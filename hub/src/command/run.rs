@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{apply, open_with_keys};
-use crate::{identity::Keyring, pipeline::Hub, sms::provider};
+use crate::{health::Health, identity::Keyring, pipeline::Hub, sms::provider};
 
 /// Runs until SIGTERM or SIGINT (exit 0), or until a stage ends by itself (exit 1).
 pub async fn run(own: HubConfig) -> anyhow::Result<ExitCode> {
@@ -19,6 +19,14 @@ pub async fn run(own: HubConfig) -> anyhow::Result<ExitCode> {
     let provider = provider::from_config(&config.sms, &config.phone_region, &config.clock)?;
     let stop = CancellationToken::new();
     let mut hub = Hub::start(config, db.clone(), keyring, provider, stop.clone()).await?;
+    let live = hub.config.borrow().clone();
+    let health = match live.metrics {
+        Some(address) => {
+            let (health, listener) = Health::open(address, db.clone(), live.clock.clone()).await?;
+            Some(tokio::spawn(health.run(listener, stop.clone())))
+        }
+        None => None,
+    };
     let follow = apply::Follow { db, pinned, own, revision, live: hub.config.clone() };
     let follow = tokio::spawn(follow.run(stop.clone()));
     tracing::info!(api = %hub.api, console = %hub.console, "the hub runs");
@@ -35,5 +43,8 @@ pub async fn run(own: HubConfig) -> anyhow::Result<ExitCode> {
     stop.cancel();
     hub.join().await;
     follow.await?;
+    if let Some(health) = health {
+        health.await?;
+    }
     Ok(if asked { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

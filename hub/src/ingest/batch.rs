@@ -39,7 +39,13 @@ impl Parcel {
 /// What a transaction came to.
 pub(crate) enum Written {
     /// Everything is in; `work` if a worker has something to do now.
-    All { work: bool },
+    All {
+        work: bool,
+        /// Events that are new.
+        stored: usize,
+        /// Events that were stored before.
+        repeated: usize,
+    },
     /// These parcels must be put aside before the rest can go in.
     Spoiled(BTreeMap<usize, Spoil>),
 }
@@ -77,7 +83,10 @@ pub(crate) async fn write(
     let fresh = good.iter().flat_map(|(i, envelope)| envelope.events.iter().map(move |event| (*i, *envelope, event)));
     let fresh: Vec<_> =
         fresh.filter(|(_, envelope, checked)| new.contains(&key(envelope, checked)) && taken.insert(checked.event.id)).collect();
-    let written = write_events(tx, &fresh, resolver, now).await?;
+    let mut written = write_events(tx, &fresh, resolver, now).await?;
+    if let Written::All { stored, repeated, .. } = &mut written {
+        (*stored, *repeated) = (new.len(), keys.len() - new.len());
+    }
     for (_, envelope) in &good {
         table::insert_gone(tx, &envelope.gateway, &envelope.epoch, &envelope.gone, now).await?;
     }
@@ -119,7 +128,7 @@ pub(crate) async fn write_events(
     let todo = |row: &NewEvent<'_>| Some(Todo::new(row.member?, now, TodoKind::Event, row.event.id.to_string()));
     let todos: Vec<Todo> = rows.iter().filter(|row| stored.contains(&row.event.id.to_string())).filter_map(todo).collect();
     work::put_many(tx, &todos).await?;
-    Ok(Written::All { work: !todos.is_empty() })
+    Ok(Written::All { work: !todos.is_empty(), stored: rows.len(), repeated: 0 })
 }
 
 /// Those of the events that were left out whose id names another event. A gateway that begins a new epoch, after an old copy of its outbox was put

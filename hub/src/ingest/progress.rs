@@ -164,6 +164,7 @@ impl Progress {
             rate,
             self.keys.signing(),
         );
+        metrics::counter!(crate::health::ACKS).increment(1);
         self.outlet.publish(&Topic::Ack(gateway.clone()), false, ack.to_vec())
     }
 }

@@ -23,7 +23,10 @@ use super::{
     progress::Touch,
     pulse::Able,
 };
-use crate::store::{Db, StoreError};
+use crate::{
+    health,
+    store::{Db, StoreError},
+};
 
 /// Most events in one transaction.
 const BATCH: usize = 500;
@@ -111,6 +114,7 @@ impl Writer {
             Err(refused) => {
                 let gateway = refused.gateway.as_ref().map_or("unknown", GatewayId::as_str);
                 warn!(gateway, reason = refused.reason, "a payload was put into quarantine");
+                metrics::counter!(health::ASIDE).increment(1);
                 Content::Bad { gateway: refused.gateway, reason: refused.reason }
             }
         };
@@ -119,10 +123,11 @@ impl Writer {
 
     /// Stores a batch, however long the database is away, then acks it.
     async fn store(&self, batch: Vec<Parcel>) {
-        let mut pause = Duration::from_millis(50);
+        let (mut pause, begun) = (Duration::from_millis(50), Instant::now());
         loop {
             match self.commit(&batch).await {
                 Ok(spoiled) => {
+                    metrics::histogram!(health::COMMIT).record(begun.elapsed().as_secs_f64());
                     Able::note(&self.able, |able| able.commits = true);
                     return self.acknowledge(&batch, &spoiled).await;
                 }
@@ -174,8 +179,11 @@ impl Writer {
             let now = self.clock.now();
             let mut tx = self.db.begin().await?;
             match batch::write(&mut tx, batch, &spoiled, self.resolver.as_ref(), now).await? {
-                Written::All { work } => {
+                Written::All { work, stored, repeated } => {
                     tx.commit().await?;
+                    metrics::counter!(health::STORED).increment(count(stored));
+                    metrics::counter!(health::AGAIN).increment(count(repeated));
+                    metrics::counter!(health::ASIDE).increment(count(spoiled.len()));
                     if work {
                         self.wake.notify_one();
                     }
@@ -213,6 +221,10 @@ impl Writer {
             let _ = self.touched.send(touch).await;
         }
     }
+}
+
+fn count(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
 }
 
 fn alarm(envelope: &Checked, spoil: Spoil) {

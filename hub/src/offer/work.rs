@@ -56,7 +56,10 @@ impl Worker {
         loop {
             let wait = match self.step().await {
                 Ok(0) => POLL,
-                Ok(_) => Duration::ZERO,
+                Ok(done) => {
+                    metrics::counter!(crate::health::WORKED).increment(u64::try_from(done).unwrap_or(u64::MAX));
+                    Duration::ZERO
+                }
                 Err(e) => {
                     tracing::warn!(error = %e, "work stopped at the database; trying again");
                     PAUSE

@@ -15,6 +15,7 @@ use super::{
     broker::Broker,
     database::Database,
     eventually,
+    proxy::Proxy,
     scene::{Line, Phone, START, Scene, Sms},
     smsc::{Smsc, Submit},
 };
@@ -96,6 +97,8 @@ pub struct Run {
     pub hub: Process,
     /// Hubs that a test has added.
     pub others: Vec<Process>,
+    /// Their ways to the database.
+    pub lines: Vec<Proxy>,
     pub gateway: Process,
 }
 
@@ -185,7 +188,7 @@ pub async fn play(smsc: Smsc, pace: Pace, disturb: impl AsyncFnOnce(&mut Run)) -
     let gateway = scene.start_gateway(GATEWAY);
     assert!(scene.now() < START, "this machine is too slow: the story began before hub and gateway ran");
 
-    let mut run = Run { scene, database, broker, smsc, hub, others: Vec::new(), gateway };
+    let mut run = Run { scene, database, broker, smsc, hub, others: Vec::new(), lines: Vec::new(), gateway };
     disturb(&mut run).await;
     run.come_to_rest().await;
     run.gateway.stop();
