@@ -38,8 +38,9 @@ async fn a_fleet_that_comes_back_with_its_backlog_does_not_hold_up_what_happens_
     // The grants of the first second are not shared yet.
     let seconds = back["seconds"].as_f64().unwrap();
     assert!(seconds > least.as_secs_f64() * 0.7, "the backlog came in {seconds} s, faster than granted");
-    // 500 ms are meant for a machine that does nothing else; this one runs the whole fleet, and other tests.
+    // 500 ms are meant for a machine that does nothing else; this one runs the whole fleet, and other tests. What waited behind the backlog would
+    // wait for half of it at the median.
     let p99 = live["deleted_ms"]["p99"].as_f64().unwrap();
-    assert!(p99 < 5_000.0, "what happened live waited {p99} ms behind the backlog");
+    assert!(p99 < seconds * 1000.0 / 3.0, "what happened live waited {p99} ms behind the backlog");
     hub.stop();
 }

@@ -18,6 +18,7 @@ use tokio::{sync::oneshot, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    clock::Keeper,
     health::Health,
     outbox::{Batch, Outbox},
     pipeline::{Gateway, GatewayHandle},
@@ -110,7 +111,7 @@ fn member(config: &GatewayConfig, n: u32) -> anyhow::Result<GatewayConfig> {
 async fn fill(config: &GatewayConfig, plan: &Plan) -> anyhow::Result<()> {
     let health = Arc::new(Health::default());
     let bounds = passage_config::Outbox { commit_within: Duration::ZERO, ..config.outbox };
-    let (outbox, writer) = Outbox::open(&config.data, &bounds, config.clock.clone(), health).await?;
+    let (outbox, writer) = Outbox::open(&config.data, &bounds, Keeper::new(config.clock.clone()), health).await?;
     let writer = tokio::spawn(writer.run(CancellationToken::new()));
     let mut story = Story::new(&config.id, store(config)?, &plan.subjects);
     let begin = config.clock.now() - plan.age;
@@ -136,6 +137,9 @@ fn store(config: &GatewayConfig) -> anyhow::Result<passage_protocol::StoreId> {
 async fn live(handle: GatewayHandle, config: GatewayConfig, plan: Plan, started: Instant) -> (Tally, GatewayHandle) {
     let mut tally = Tally { events: plan.backlog, ..Tally::default() };
     let outbox = handle.outbox();
+    while !outbox.is_open() || !outbox.ledger().is_known() {
+        time::sleep(TICK).await;
+    }
     let (mut waiting, mut durable) = (Waiting::from(outbox.ledger().next()), JoinSet::new());
     let mut story = store(&config).ok().map(|store| Story::new(&config.id, store, &plan.subjects));
     let (mut progress, mut tick) = (outbox.progress(), time::interval(TICK));

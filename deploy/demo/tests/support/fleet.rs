@@ -15,7 +15,7 @@ pub struct Fleet {
 impl Fleet {
     /// Starts gateways named after `pattern`, whose file this writes. `plan` are arguments of `simulate`.
     pub fn start(scene: &Scene, pattern: &str, plan: &[&str]) -> Self {
-        scene.write_gateway(pattern, Some("lyon-bellecour"), "\"none\"", "");
+        scene.write_gateway(pattern, Some("lyon-bellecour"), "\"none\"", "outbox = { backlog_spread = \"2 s\" }");
         let (config, out) = (scene.path(&format!("{pattern}.toml")).display().to_string(), scene.path(&format!("{pattern}.json")));
         let arguments = [&["simulate", "--config", &config], plan].concat();
         let process = Process::start_with_output("passage-gateway", &arguments, &scene.path(&format!("{pattern}.log")), Some(&out));
