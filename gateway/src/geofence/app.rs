@@ -25,6 +25,11 @@ pub(super) struct Word {
     pub(super) left: Option<Millis>,
 }
 
+/// The last moment that a time may mean: the apps' times are whole seconds, cut off, and those of others are not.
+fn at_latest(at: Millis) -> Millis {
+    if at.0 % 1000 == 0 { after(at, 999) } else { at }
+}
+
 impl Words {
     /// Takes one word about the zone at `spot`.
     pub(super) fn hear(&mut self, world: &World, event: &AppEvent, spot: Spot, now: Millis, teller: &mut Teller<'_>) {
@@ -33,9 +38,10 @@ impl Words {
         match (event.phase, &mut word.stay) {
             (Phase::Exit, stay) => {
                 word.left = word.left.max(Some(event.at));
-                // A departure that is older than the arrival belongs to an earlier stay.
-                if let Some(mut over) = stay.take_if(|s| event.at >= s.first) {
+                // A departure that is older than the arrival belongs to an earlier stay. In one second, the order of arriving here decides.
+                if let Some(mut over) = stay.take_if(|s| at_latest(event.at) >= s.first) {
                     over.last = over.last.max(event.at);
+                    word.left = word.left.max(Some(over.last));
                     teller.exit(&over, late);
                 }
             }

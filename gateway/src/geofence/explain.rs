@@ -44,7 +44,7 @@ impl Geofences {
             let inside_m = fence.area.inside_m(fix.lat, fix.lon);
             let chance = Chance::of(inside_m, accuracy_m, fence.area.area_m2);
             Some(Likely {
-                fence: fence.id.clone(),
+                fence: fence.label.id.clone(),
                 inside_m,
                 p_enter: chance.enter,
                 p_stay: chance.stay,

@@ -8,15 +8,21 @@ use super::{area::Area, chance::Chance, spots::Spot};
 
 /// A prepared geofence.
 pub(super) struct Fence {
-    pub(super) id: FenceId,
+    /// Apart, because no decision needs it.
+    pub(super) label: Box<Label>,
     pub(super) spot: Spot,
     pub(super) area: Area,
-    /// Tells whether it was drawn anew.
-    pub(super) print: String,
     /// The drawing in which it first stood as it is now.
     pub(super) born: u32,
     /// A fix that is coarser than this says nothing about it, metres.
     coarsest_m: f64,
+}
+
+/// By what a geofence is known.
+pub(super) struct Label {
+    pub(super) id: FenceId,
+    /// Tells whether it was drawn anew.
+    pub(super) print: String,
 }
 
 impl Fence {
@@ -24,7 +30,8 @@ impl Fence {
         let area = Area::new(&fence.shape);
         let radius_m = (area.area_m2 / std::f64::consts::PI).sqrt();
         let coarsest_m = rules.coarsest_radii * radius_m;
-        Self { id: fence.id.clone(), spot, area, print: print(&fence.shape), born: 0, coarsest_m }
+        let label = Box::new(Label { id: fence.id.clone(), print: print(&fence.shape) });
+        Self { label, spot, area, born: 0, coarsest_m }
     }
 
     /// How likely a phone at this place is inside; `None` when the fix is too coarse to say anything about this fence.
@@ -38,10 +45,8 @@ impl Fence {
             return None;
         }
         // On the border the odds are even, so a higher threshold is met only inside.
-        if enter_p > 0.5 && !self.area.holds(lat, lon) {
-            return None;
-        }
-        let chance = Chance::of(self.area.inside_m(lat, lon), accuracy_m, self.area.area_m2);
+        let inside_m = if enter_p > 0.5 { self.area.depth_m(lat, lon)? } else { self.area.inside_m(lat, lon) };
+        let chance = Chance::of(inside_m, accuracy_m, self.area.area_m2);
         Some(chance.enter).filter(|p| *p >= enter_p)
     }
 }

@@ -10,6 +10,7 @@ mod contain;
 mod explain;
 mod fence;
 mod gate;
+mod index;
 mod people;
 mod saved;
 mod spots;
@@ -139,6 +140,7 @@ impl Geofences {
     pub fn fix(&mut self, fix: &Fix, now: Millis, out: &mut Vec<Change>) -> Outcome {
         self.now = self.now.max(now);
         let before = out.len();
+        self.world.grid.call_for(fix.lat, fix.lon);
         let Some(slot) = self.slot_of(&fix.installation) else { return Outcome::NoRoom };
         let Some(person) = self.people.get(slot) else { return Outcome::NoRoom };
         let mut teller = Teller { who: &fix.installation, spots: &self.spots, out };

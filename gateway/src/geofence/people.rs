@@ -6,13 +6,19 @@
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashSet},
-    hash::{BuildHasher, RandomState},
+    hash::BuildHasher,
 };
 
-use hashbrown::HashTable;
+use hashbrown::DefaultHashBuilder;
 use passage_protocol::{InstallationId, Millis};
 
-use super::{app::Words, spots::Spot, track::Track, world::World};
+use super::{
+    app::Words,
+    index::{Index, MOST_SLOTS},
+    spots::Spot,
+    track::Track,
+    world::World,
+};
 
 /// All that is known of one installation. No Debug: it holds places.
 pub(super) struct Person {
@@ -43,8 +49,9 @@ struct Name {
 /// Everybody.
 #[derive(Default)]
 pub(super) struct People {
-    table: HashTable<u32>,
-    hasher: RandomState,
+    index: Index,
+    /// Fast, and no shield against names that are made to collide: a hub gives the names, and only who has its token is looked up.
+    hasher: DefaultHashBuilder,
     slots: Vec<Option<Person>>,
     free: Vec<u32>,
     /// When to look at whom. An entry that is not its person's `woken` is void.
@@ -53,7 +60,7 @@ pub(super) struct People {
 
 impl People {
     pub(super) fn len(&self) -> usize {
-        self.table.len()
+        self.index.len()
     }
 
     pub(super) fn get(&mut self, slot: u32) -> Option<&mut Person> {
@@ -62,7 +69,7 @@ impl People {
 
     pub(super) fn find(&self, who: &InstallationId) -> Option<u32> {
         let name = who.as_str().as_bytes();
-        self.table.find(self.hasher.hash_one(name), |slot| self.is(*slot, name)).copied()
+        self.index.find(self.hasher.hash_one(name), |slot| self.is(slot, name))
     }
 
     /// Makes room for somebody who is not known yet.
@@ -71,27 +78,22 @@ impl People {
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {
+                let slot = u32::try_from(self.slots.len()).ok().filter(|slot| *slot < MOST_SLOTS)?;
                 self.slots.push(None);
-                u32::try_from(self.slots.len() - 1).ok()?
+                slot
             }
         };
         self.slots[slot as usize] = Some(person);
         let (slots, hasher) = (&self.slots, &self.hasher);
-        let hash = |slot: &u32| slots[*slot as usize].as_ref().map_or(0, |p| hasher.hash_one(p.name.bytes()));
-        self.table.insert_unique(hasher.hash_one(who.as_str().as_bytes()), slot, hash);
+        let hash = |slot: u32| slots[slot as usize].as_ref().map_or(0, |p| hasher.hash_one(p.name.bytes()));
+        self.index.add(hash(slot), slot, hash);
         Some(slot)
     }
 
     /// Forgets somebody, and tells who it was.
     pub(super) fn remove(&mut self, slot: u32) -> Option<InstallationId> {
         let who = self.get(slot)?.name.id()?;
-        let name = who.as_str().as_bytes();
-        let hash = self.hasher.hash_one(name);
-        let slots = &self.slots;
-        let is = |other: &u32| slots[*other as usize].as_ref().is_some_and(|p| p.name.bytes() == name);
-        if let Ok(entry) = self.table.find_entry(hash, is) {
-            entry.remove();
-        }
+        self.index.remove(self.hasher.hash_one(who.as_str().as_bytes()), slot);
         self.slots[slot as usize] = None;
         self.free.push(slot);
         Some(who)
@@ -154,6 +156,11 @@ impl Person {
     /// Last evidence of anything.
     pub(super) fn last(&self) -> Option<Millis> {
         self.track.last.max(self.words.last())
+    }
+
+    /// Whose this is, as it is written.
+    pub(super) fn name(&self) -> &[u8] {
+        self.name.bytes()
     }
 
     /// Whose this is.

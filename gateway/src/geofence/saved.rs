@@ -86,7 +86,7 @@ impl Geofences {
             person.save.moved = false;
             person.save.at = Some(now);
             let bytes = person.to_bytes(&self.spots, youngest);
-            out.extend(person.id().map(|who| saved(who.as_str().as_bytes(), Some(bytes))));
+            out.push(saved(person.name(), Some(bytes)));
         }
         self.touched = waiting;
         if !out.is_empty() && std::mem::take(&mut self.drawn_anew) {
@@ -119,7 +119,7 @@ impl Geofences {
     }
 
     fn prints(&self) -> Vec<u8> {
-        let prints: HashMap<&FenceId, &str> = self.world.fences.iter().map(|f| (&f.id, f.print.as_str())).collect();
+        let prints: HashMap<&FenceId, &str> = self.world.fences.iter().map(|f| (&f.label.id, f.label.print.as_str())).collect();
         serde_json::to_vec(&prints).unwrap_or_default()
     }
 }
@@ -139,7 +139,9 @@ impl Person {
             stays: self.track.state.stays.iter().map(|stay| SavedStay::of(stay, spots)).collect(),
             words: self.words.0.iter().map(|word| SavedWord::of(word, spots)).collect(),
         };
-        serde_json::to_vec(&saved).unwrap_or_default()
+        // As long as it will be, so that it is written in one piece.
+        let mut bytes = Vec::with_capacity(96 + 320 * (saved.stays.len() + saved.words.len()));
+        serde_json::to_writer(&mut bytes, &saved).map(|()| bytes).unwrap_or_default()
     }
 }
 

@@ -13,11 +13,14 @@ use super::{
     stay::{Leaving, Stay, Teller},
 };
 
+/// No fence has this number.
+const NOT_DRAWN: u32 = u32::MAX;
+
 /// Fences and rules; the same for everybody.
 pub(super) struct World {
     pub(super) fences: Vec<Fence>,
-    /// Which fence is drawn at a spot.
-    drawn: Vec<Option<usize>>,
+    /// Which fence is drawn at a spot; [`NOT_DRAWN`] where there is none.
+    drawn: Vec<u32>,
     pub(super) grid: Grid,
     pub(super) rules: GeofenceRules,
     pub(super) times: Times,
@@ -68,10 +71,10 @@ impl World {
         let drawing = before.map_or(1, |b| b.drawing + 1);
         let known: HashMap<Spot, &Fence> = before.iter().flat_map(|b| &b.fences).map(|f| (f.spot, f)).collect();
         let mut drawn = Vec::new();
-        for (i, fence) in fences.iter_mut().enumerate() {
-            fence.born = known.get(&fence.spot).filter(|old| old.print == fence.print).map_or(drawing, |old| old.born);
-            drawn.resize(drawn.len().max(fence.spot.index() + 1), None);
-            drawn[fence.spot.index()] = Some(i);
+        for (i, fence) in (0..).zip(&mut fences) {
+            fence.born = known.get(&fence.spot).filter(|old| old.label.print == fence.label.print).map_or(drawing, |old| old.born);
+            drawn.resize(drawn.len().max(fence.spot.index() + 1), NOT_DRAWN);
+            drawn[fence.spot.index()] = i;
         }
         // A fence can be entered from outside its border only where the threshold allows it.
         let margin_m = if rules.enter_p > 0.5 { 0.0 } else { 3.0 * rules.max_accuracy_m };
@@ -87,7 +90,7 @@ impl World {
     pub(super) fn stood_before(&mut self, prints: &HashMap<FenceId, String>) {
         self.drawing += 1;
         for fence in &mut self.fences {
-            if prints.get(&fence.id) != Some(&fence.print) {
+            if prints.get(&fence.label.id) != Some(&fence.label.print) {
                 fence.born = self.drawing;
                 self.youngest = self.drawing;
             }
@@ -101,7 +104,7 @@ impl World {
 
     /// The fence at a spot, if one is drawn there.
     pub(super) fn fence_at(&self, spot: Spot) -> Option<&Fence> {
-        self.drawn.get(spot.index()).copied().flatten().map(|i| &self.fences[i])
+        self.fences.get(*self.drawn.get(spot.index())? as usize)
     }
 
     /// Lets time pass up to `now`: stays end after silence, and after a departure that has held long enough.
@@ -154,10 +157,10 @@ impl World {
 
     fn enter(&self, state: &mut State, fix: &Observed, teller: &mut Teller<'_>) {
         for fence in self.grid.near(fix.lat, fix.lon).map(|i| &self.fences[i]) {
-            let Some(p) = fence.enters(fix.lat, fix.lon, fix.accuracy_m, self.rules.enter_p) else { continue };
             if state.stays.iter().any(|stay| stay.spot == fence.spot) {
                 continue;
             }
+            let Some(p) = fence.enters(fix.lat, fix.lon, fix.accuracy_m, self.rules.enter_p) else { continue };
             let mut stay = Stay::begin(fence.spot, Signal::Position, fix.at);
             stay.initial = state.seen < fence.born && !fix.from_afar;
             note(&mut stay, fix, p, &self.marks);

@@ -1,14 +1,17 @@
 //! The circles that a phone can watch by itself: `setWaypoints` with the geofences nearest to it.
 //!
-//! Phones know circles only, and iOS watches 20. A polygon of kind `store` becomes the largest circle that fits into it, so that the phone never says
-//! "inside" of somebody who is outside; one of kind `nearby` becomes a circle around it, so that nobody who passes by is missed.
+//! Phones know circles only, and iOS watches 20. A polygon or corridor of kind `store` becomes the largest circle that fits into it, so that the phone
+//! never says "inside" of somebody who is outside; one of kind `nearby` becomes a circle around it, so that nobody who passes by is missed. One circle
+//! each, because the phone would take the way from one circle to the next for a departure.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use geo::{Area, BoundingRect, Contains, Coord, Distance, Euclidean, Haversine, MapCoords, MultiPolygon, Point, Polygon};
+use geo::{
+    Area, BoundingRect, Contains, Coord, Distance, Euclidean, Haversine, Length, LineString, MapCoords, MultiLineString, Point, Polygon,
+};
 use passage_config::{FenceKind, Geofence, Shape, Site};
 use passage_protocol::{FenceId, InstallationId};
 use serde_json::{Value, json};
@@ -173,20 +176,28 @@ pub(super) fn times(site: &Site) -> BTreeMap<FenceId, i64> {
     site.geofences.keys().map(time).collect()
 }
 
-/// The circle that stands for a geofence; `None` for a shape without an inside, and for a corridor, which no circle is like.
+/// The circle that stands for a geofence; `None` for a shape without an inside.
 fn circle_of(fence: &Geofence) -> Option<(Point<f64>, f64)> {
     match &fence.shape {
         Shape::Circle { centre, radius_m } => Some((*centre, *radius_m)),
         Shape::Area(area) => {
-            let plane = Plane::under(area)?;
+            let plane = Plane::under(area.iter().flat_map(|p| p.exterior().coords().copied()))?;
             let flat = area.map_coords(|c| plane.flat(c));
             let (middle, radius_m) = match fence.kind {
                 FenceKind::Store => largest_inside(flat.0.iter().max_by(|a, b| a.unsigned_area().total_cmp(&b.unsigned_area()))?),
-                FenceKind::Nearby => around(&flat),
+                FenceKind::Nearby => around(flat.iter().flat_map(|p| p.exterior().points())),
             }?;
             Some((plane.degrees(middle), radius_m))
         }
-        Shape::Corridor { .. } => None,
+        Shape::Corridor { lines, buffer_m } => {
+            let plane = Plane::under(lines.iter().flat_map(|line| line.coords().copied()))?;
+            let flat = lines.map_coords(|c| plane.flat(c));
+            let (middle, radius_m) = match fence.kind {
+                FenceKind::Store => (halfway(&flat)?, 0.0),
+                FenceKind::Nearby => around(flat.iter().flat_map(|line| line.points()))?,
+            };
+            Some((plane.degrees(middle), radius_m + buffer_m))
+        }
     }
 }
 
@@ -199,10 +210,11 @@ struct Plane {
 }
 
 impl Plane {
-    fn under(area: &MultiPolygon<f64>) -> Option<Self> {
-        let raw = area.bounding_rect()?;
+    fn under(places: impl Iterator<Item = Coord<f64>>) -> Option<Self> {
+        let places: LineString<f64> = places.collect();
+        let raw = places.bounding_rect()?;
         let across = raw.width() > 180.0;
-        let bounds = if across { area.map_coords(|c| eastward(c, true)).bounding_rect()? } else { raw };
+        let bounds = if across { places.map_coords(|c| eastward(c, true)).bounding_rect()? } else { raw };
         let middle = bounds.center();
         Some(Self { lon: middle.x, lat: middle.y, metres_per_lon: METRES_PER_DEGREE * middle.y.to_radians().cos(), across })
     }
@@ -223,10 +235,24 @@ fn eastward(c: Coord<f64>, across: bool) -> Coord<f64> {
 }
 
 /// The circle around the middle of the box through the farthest corner.
-fn around(area: &MultiPolygon<f64>) -> Option<(Point<f64>, f64)> {
-    let middle = Point::from(area.bounding_rect()?.center());
-    let corners = area.iter().flat_map(|p| p.exterior().points());
-    corners.map(|corner| Euclidean.distance(middle, corner)).max_by(f64::total_cmp).map(|radius| (middle, radius))
+fn around(corners: impl Iterator<Item = Point<f64>>) -> Option<(Point<f64>, f64)> {
+    let corners: LineString<f64> = corners.collect();
+    let middle = Point::from(corners.bounding_rect()?.center());
+    corners.points().map(|corner| Euclidean.distance(middle, corner)).max_by(f64::total_cmp).map(|radius| (middle, radius))
+}
+
+/// The place halfway along the longest of the lines.
+fn halfway(lines: &MultiLineString<f64>) -> Option<Point<f64>> {
+    let longest = lines.iter().max_by(|a, b| Euclidean.length(*a).total_cmp(&Euclidean.length(*b)))?;
+    let mut left = Euclidean.length(longest) / 2.0;
+    for side in longest.lines() {
+        let length = Euclidean.length(&side);
+        if length > 0.0 && left <= length {
+            return Some(side.start_point() + (side.end_point() - side.start_point()) * (left / length));
+        }
+        left -= length;
+    }
+    longest.points().next()
 }
 
 /// The largest circle inside, to about a hundredth of the box: the best of a net of places, and of finer nets around it.
@@ -256,7 +282,7 @@ fn best_of(polygon: &Polygon<f64>, middle: Point<f64>, width: f64, height: f64, 
 
 #[cfg(test)]
 mod tests {
-    use geo::LineString;
+    use geo::MultiPolygon;
 
     use super::*;
 
@@ -298,6 +324,18 @@ mod tests {
         let (centre, radius) = circle_of(&fence("fiji-near", FenceKind::Nearby, shape)).unwrap();
         assert!((radius - 282.8).abs() < 1.0, "{radius}");
         assert!(centre.x().abs() > 179.99 && centre.x().abs() <= 180.0, "{centre:?}");
+    }
+
+    #[test]
+    fn a_corridor_becomes_a_circle_inside_or_around_it() {
+        let east = |m: f64| LON + m / (METRES_PER_DEGREE * LAT.to_radians().cos());
+        let line = LineString::from(vec![(east(0.0), LAT), (east(300.0), LAT), (east(400.0), LAT)]);
+        let corridor = || Shape::Corridor { lines: MultiLineString(vec![line.clone()]), buffer_m: 30.0 };
+        for (kind, want) in [(FenceKind::Store, 30.0), (FenceKind::Nearby, 230.0)] {
+            let (centre, radius) = circle_of(&fence("rivoli-way", kind, corridor())).unwrap();
+            assert!((radius - want).abs() < 0.5, "{radius}");
+            assert!((centre.x() - east(200.0)).abs() < 1e-6 && (centre.y() - LAT).abs() < 1e-6, "{centre:?}");
+        }
     }
 
     fn site(n: usize) -> Site {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState},
     sync::{Mutex, PoisonError},
 };
 
@@ -25,10 +25,33 @@ pub(super) struct Memory {
     away: Mutex<HashMap<InstallationId, Millis>>,
 }
 
-#[derive(Default)]
 struct Taken {
-    marks: HashSet<u64>,
+    marks: HashSet<u64, BuildHasherDefault<AsIs>>,
     order: VecDeque<u64>,
+}
+
+impl Default for Taken {
+    fn default() -> Self {
+        Self { marks: HashSet::with_capacity_and_hasher(MOST_TAKEN + 2, BuildHasherDefault::default()), order: VecDeque::new() }
+    }
+}
+
+/// Marks are keyed hashes already, so they are spread as they are.
+#[derive(Default)]
+struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |all, byte| (all << 8) | u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, mark: u64) {
+        self.0 = mark;
+    }
 }
 
 /// Keyed marks of one report: equal for the same report sent again, of no use to anybody else.
@@ -42,9 +65,15 @@ impl Memory {
     /// The marks of a report: by time and place, and by time and the app's own name of the message. The name alone is not enough, because apps
     /// make it of four random bytes.
     pub(super) fn marks(&self, fix: &Fix, name: Option<&str>) -> Marks {
-        let accuracy = fix.accuracy_m.unwrap_or(0.0);
-        let place = self.key.hash_one((&fix.installation, fix.at, [fix.lat, fix.lon, accuracy].map(f64::to_bits)));
-        Marks { place, name: name.map(|name| self.key.hash_one((&fix.installation, fix.at, name))) }
+        let mut both = self.key.build_hasher();
+        (&fix.installation, fix.at).hash(&mut both);
+        let name = name.map(|name| {
+            let mut both = both.clone();
+            name.hash(&mut both);
+            both.finish()
+        });
+        [fix.lat, fix.lon, fix.accuracy_m.unwrap_or(0.0)].map(f64::to_bits).hash(&mut both);
+        Marks { place: both.finish(), name }
     }
 
     /// True if this report was taken before.

@@ -32,6 +32,8 @@ pub(super) struct Places {
 
 struct Shop {
     at: Point<f64>,
+    /// Cosine of its latitude.
+    narrow: f64,
     hours: Arc<Hours>,
     zone: Tz,
     /// Positions up to this long before opening and after closing matter.
@@ -44,7 +46,7 @@ impl Places {
     pub(super) fn new(site: Arc<Site>, far_m: f64, around: Duration) -> Self {
         let shop = |s: &passage_config::Store| {
             let (hours, known) = (Arc::clone(&s.hours), Mutex::default());
-            Shop { at: s.at, hours, zone: s.timezone, around, known }
+            Shop { at: s.at, narrow: s.at.y().to_radians().cos(), hours, zone: s.timezone, around, known }
         };
         let mut stores: Vec<Shop> = site.stores.values().map(shop).collect();
         stores.sort_by(|a, b| a.at.y().total_cmp(&b.at.y()));
@@ -66,7 +68,10 @@ impl Places {
         let reach = self.far_m / METRES_PER_DEGREE;
         let from = self.stores.partition_point(|s| s.at.y() < lat - reach);
         let row = self.stores[from..].iter().take_while(move |s| s.at.y() <= lat + reach);
-        row.filter(move |s| Haversine.distance(s.at, Point::new(lon, lat)) <= self.far_m)
+        let narrow = lat.to_radians().cos();
+        let near =
+            move |s: &&Shop| !s.is_far_aside(lon, narrow, self.far_m) && Haversine.distance(s.at, Point::new(lon, lat)) <= self.far_m;
+        row.filter(near)
     }
 
     /// The store, or the geofence, that a phone or an app names by its id.
@@ -92,6 +97,17 @@ impl Places {
 }
 
 impl Shop {
+    /// True only if the way to the east or west alone is longer than `far_m`: at a price of which many shops can be asked. With the haversine h >=
+    /// cos cos' sin^2(dlon / 2), the distance 2 R asin(sqrt h) >= 2 R sqrt(h), and sin x >= x - x^3 / 6. `narrow` is the cosine of the place's latitude.
+    fn is_far_aside(&self, lon: f64, narrow: f64, far_m: f64) -> bool {
+        /// Below the mean radius of the Earth by more than all rounding.
+        const LEAST_DIAMETER_M: f64 = 2.0 * 6_371_000.0;
+        let apart = (lon - self.at.x()).abs();
+        let half = apart.min(360.0 - apart).to_radians() / 2.0;
+        let sine = half - half * half * half / 6.0;
+        narrow * self.narrow * (LEAST_DIAMETER_M * sine).powi(2) > far_m * far_m
+    }
+
     /// Open at `at`, or as long before and after as the rules say; looked up in half hours, in stretches of five minutes.
     fn is_lively(&self, at: Millis) -> bool {
         let stretch = at.0.div_euclid(STRETCH_MS);
@@ -104,5 +120,41 @@ impl Shop {
         let answer = (0..=steps).any(|step| self.hours.is_open(from + STEP * step, self.zone));
         *known = Some((stretch, answer));
         answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn shop(lat: f64, lon: f64) -> Shop {
+        let hours = Arc::new(Hours::parse("24/7").unwrap());
+        Shop { at: Point::new(lon, lat), narrow: lat.to_radians().cos(), hours, zone: Tz::UTC, around: STEP, known: Mutex::default() }
+    }
+
+    proptest! {
+        #[test]
+        fn the_cheap_look_turns_away_only_what_is_far(
+            (lat, lon) in (-89.9..89.9_f64, -180.0..180.0_f64),
+            (dlat, dlon) in (-0.05..0.05_f64, prop_oneof![-0.2..0.2_f64, -360.0..360.0_f64]),
+            share in 0.5..1.5_f64,
+        ) {
+            let there = Point::new((lon + dlon + 540.0).rem_euclid(360.0) - 180.0, (lat + dlat).clamp(-90.0, 90.0));
+            let shop = shop(lat, lon);
+            let metres = Haversine.distance(shop.at, there);
+            let cheap = |far_m: f64| shop.is_far_aside(there.x(), there.y().to_radians().cos(), far_m);
+            prop_assert!(!cheap(metres), "turned away at its very distance");
+            prop_assert!(!cheap(metres * share) || share < 1.0);
+        }
+    }
+
+    #[test]
+    fn the_cheap_look_turns_away_nearly_all_that_is_far() {
+        let (shop, narrow) = (shop(48.85, 2.35), 48.85_f64.to_radians().cos());
+        // 2 km are 0.02733 degrees there.
+        assert!(shop.is_far_aside(2.35 + 0.0274, narrow, 2000.0) && shop.is_far_aside(2.35 - 0.0274, narrow, 2000.0));
+        assert!(!shop.is_far_aside(2.35 + 0.0273, narrow, 2000.0));
     }
 }

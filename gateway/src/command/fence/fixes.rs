@@ -17,10 +17,6 @@ use crate::{
     position::Fix,
 };
 
-/// A fix this far ahead of its arrival has a wrong clock: refused. A little ahead counts as arrived now.
-const AHEAD_MS: i64 = 120_000;
-const FAR_AHEAD_MS: i64 = 86_400_000;
-
 /// The machine with the names of a file.
 pub(super) struct Player {
     pub(super) machine: Geofences,
@@ -54,24 +50,24 @@ impl Player {
     /// Plays one line. What cannot be read is counted, and the next line is read.
     pub(super) fn line(&mut self, line: &[u8], explain: bool, out: &mut impl Write) -> anyhow::Result<()> {
         self.lines += 1;
-        let report = match Report::read(line) {
-            Ok(report) => report,
-            Err(skipped) => {
-                match skipped {
-                    Skipped::Poison => self.skipped.0 += 1,
-                    Skipped::Ignored => self.skipped.1 += 1,
-                }
+        let fix = match Report::read(line) {
+            Ok(report) => {
+                self.now = self.now.max(report.arrived);
+                report.fix(self.installation(&report.who)?, self.now)
+            }
+            Err(skipped) => Err(skipped),
+        };
+        let fix = match fix {
+            Ok(fix) => fix,
+            Err(Skipped::Poison) => {
+                self.skipped.0 += 1;
+                return Ok(());
+            }
+            Err(Skipped::Ignored) => {
+                self.skipped.1 += 1;
                 return Ok(());
             }
         };
-        self.now = self.now.max(report.arrived.unwrap_or(report.at));
-        let ahead = report.at.since(self.now);
-        if ahead > FAR_AHEAD_MS {
-            self.skipped.0 += 1;
-            return Ok(());
-        }
-        let at = if ahead > AHEAD_MS { self.now } else { report.at };
-        let fix = report.fix(self.installation(&report.who)?, at);
         let mut changes = Vec::new();
         self.machine.advance(self.now, &mut changes);
         let outcome = self.machine.fix(&fix, self.now, &mut changes);

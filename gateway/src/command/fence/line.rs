@@ -1,66 +1,49 @@
-//! One line of a file of OwnTracks locations.
+//! One line of a file of OwnTracks locations: the place as a gateway reads it, and what the file says of whose it is and when it came.
 
 use passage_protocol::{InstallationId, Millis};
 use serde_json::{Map, Value};
 
-use crate::position::Fix;
+use crate::position::{
+    Fate, Fix,
+    owntracks::{Location, plausible},
+};
 
 /// What a line says.
 pub(super) struct Report {
     /// The installation, as the file names it.
     pub(super) who: String,
-    /// When it arrived, if the line tells.
-    pub(super) arrived: Option<Millis>,
-    /// When it was measured.
-    pub(super) at: Millis,
-    lat: f64,
-    lon: f64,
-    accuracy_m: Option<f64>,
-    speed_kmh: Option<f64>,
+    /// When it arrived: the line tells, else as it was measured.
+    pub(super) arrived: Millis,
+    location: Location,
 }
 
 /// Why a line is no fix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Skipped {
-    /// Not a location that can be read.
+    /// Not a location that can be read, or of another time than it can be.
     Poison,
     /// A sign of life, or something else than a location.
     Ignored,
 }
 
 impl Report {
-    /// Reads a line. Numbers may stand in quotes; a coordinate that is left out is 0, as Android means it.
+    /// Reads a line.
     pub(super) fn read(line: &[u8]) -> Result<Self, Skipped> {
+        let location = Location::read(line)?;
         let map: Map<String, Value> = serde_json::from_slice(line).map_err(|_| Skipped::Poison)?;
-        match text(&map, "_type") {
-            Some("location") => {}
-            Some(_) => return Err(Skipped::Ignored),
-            None => return Err(Skipped::Poison),
-        }
-        if text(&map, "t") == Some("p") {
-            return Err(Skipped::Ignored);
-        }
-        let coordinate = |key| if map.contains_key(key) { number(&map, key) } else { Some(0.0) };
-        let (lat, lon) = (coordinate("lat").ok_or(Skipped::Poison)?, coordinate("lon").ok_or(Skipped::Poison)?);
-        let placed = map.contains_key("lat") || map.contains_key("lon");
-        if !placed || lat.abs() > 90.0 || lon.abs() > 180.0 {
-            return Err(Skipped::Poison);
-        }
-        Ok(Self {
-            who: installation(&map),
-            arrived: millis(&map, "received_at").or_else(|| millis(&map, "created_at")),
-            at: millis(&map, "tst").ok_or(Skipped::Poison)?,
-            lat,
-            lon,
-            accuracy_m: number(&map, "acc").filter(|m| *m > 0.0),
-            speed_kmh: number(&map, "vel").filter(|v| *v >= 0.0),
-        })
+        let arrived = millis(&map, "received_at").or_else(|| millis(&map, "created_at")).unwrap_or(location.at);
+        Ok(Self { who: installation(&map), arrived, location })
     }
 
-    /// The fix of an installation.
-    pub(super) fn fix(&self, installation: InstallationId, at: Millis) -> Fix {
-        let Self { lat, lon, accuracy_m, speed_kmh, .. } = *self;
-        Fix { installation, at, lat, lon, accuracy_m, speed_kmh, away: None, fresh: false }
+    /// The fix of an installation for a gateway whose clock shows `now`.
+    pub(super) fn fix(&self, installation: InstallationId, now: Millis) -> Result<Fix, Skipped> {
+        Ok(self.location.fix(installation, plausible(self.location.at, now)?))
+    }
+}
+
+impl From<Fate> for Skipped {
+    fn from(fate: Fate) -> Self {
+        if fate == Fate::Ignored { Self::Ignored } else { Self::Poison }
     }
 }
 

@@ -37,6 +37,13 @@ impl Circle {
         self.haversine(lat, lon) <= self.limit
     }
 
+    /// Metres to the border for a place inside.
+    #[inline]
+    pub(super) fn depth_m(&self, lat: f64, lon: f64) -> Option<f64> {
+        let haversine = self.haversine(lat, lon);
+        (haversine <= self.limit).then(|| self.radius_m - to_metres(haversine))
+    }
+
     #[inline]
     pub(super) fn inside_m(&self, lat: f64, lon: f64) -> f64 {
         self.radius_m - to_metres(self.haversine(lat, lon))

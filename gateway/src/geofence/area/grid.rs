@@ -1,11 +1,5 @@
 //! Which outlines could hold a place: a grid over the world, sized for shops in cities.
 
-use std::{
-    collections::HashMap,
-    hash::{BuildHasherDefault, Hasher},
-    ops::Range,
-};
-
 use super::Bounds;
 
 const CELLS_PER_DEGREE: f64 = 100.0;
@@ -14,8 +8,7 @@ const MOST_CELLS: u64 = 4096;
 
 /// Index over boxes; answers are their positions in the order in which they came.
 pub(in crate::geofence) struct Grid {
-    /// Where in `entries` those of a cell stand.
-    cells: HashMap<u32, Range<u32>, BuildHasherDefault<Spread>>,
+    cells: Cells,
     entries: Vec<Entry>,
     large: Vec<Entry>,
 }
@@ -44,25 +37,35 @@ impl Grid {
             placed.extend((south..=north).flat_map(|y| (west..=east).map(move |x| (cell(y, x), entry))));
         }
         placed.sort_by_key(|(cell, entry)| (*cell, entry.index));
-        let mut cells: HashMap<_, Range<u32>, _> = HashMap::default();
-        for (at, (cell, _)) in (0..).zip(&placed) {
-            cells.entry(*cell).or_insert(at..at).end = at + 1;
-        }
+        let cells = Cells::new(&placed);
         Self { cells, entries: placed.into_iter().map(|(_, entry)| entry).collect(), large }
+    }
+
+    /// Lets the processor begin to fetch what [`Self::near`] will read, while the caller looks elsewhere: both are cold, and so it waits once.
+    #[inline]
+    pub(in crate::geofence) fn call_for(&self, lat: f64, lon: f64) {
+        std::hint::black_box(self.listed(lat, lon).first[0].index);
     }
 
     /// Every box that holds the place, and perhaps one that misses it by a metre. `lon` is between -180 and 180.
     #[inline]
     pub(in crate::geofence) fn near(&self, lat: f64, lon: f64) -> impl Iterator<Item = usize> {
-        let here = self.cells.get(&cell(row(lat), column(lon)));
-        let listed = here.map_or(&[][..], |r| &self.entries[r.start as usize..r.end as usize]);
+        let listed = self.listed(lat, lon);
         #[expect(clippy::cast_possible_truncation, reason = "the boxes are rounded outwards by more")]
         let (lat, lon) = (lat as f32, lon as f32);
-        listed.iter().chain(&self.large).filter(move |e| e.holds(lat, lon)).map(|e| e.index as usize)
+        let (first, more) = (listed.first.iter().take(listed.firsts as usize), &self.entries[listed.start as usize..listed.end as usize]);
+        first.chain(more).chain(&self.large).filter(move |e| e.holds(lat, lon)).map(|e| e.index as usize)
+    }
+
+    #[inline]
+    fn listed(&self, lat: f64, lon: f64) -> &Listed {
+        self.cells.get(cell(row(lat), column(lon)))
     }
 }
 
 impl Entry {
+    const NONE: Self = Self { south: 0.0, north: 0.0, west: 0.0, east: 0.0, index: 0 };
+
     #[expect(clippy::cast_possible_truncation, reason = "rounded outwards")]
     fn new(b: &Bounds, index: u32) -> Self {
         // Two steps of an f32 at 180 degrees.
@@ -99,23 +102,79 @@ fn column(lon: f64) -> u32 {
     ((lon + 180.0) * CELLS_PER_DEGREE) as u32 & 0xffff
 }
 
-/// A hash for cells: they come from our own files, so nobody can make them collide.
-#[derive(Default)]
-struct Spread(u64);
+/// Which entries are those of a cell. Open addressing, at most half full, so that nearly every question costs one look into memory; the cells come
+/// from our own files, so nobody can make them collide.
+struct Cells {
+    slots: Vec<Listed>,
+    /// How far a product of 32 bits is shifted to be a slot.
+    shift: u32,
+}
 
-impl Hasher for Spread {
-    fn finish(&self) -> u64 {
-        self.0
+/// The entries of one cell: the first here, so that most cells cost no second look, and where the others stand.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Listed {
+    cell: u32,
+    firsts: u32,
+    start: u32,
+    end: u32,
+    first: [Entry; FIRSTS],
+}
+
+/// As many as a line of the processor's cache has room for.
+const FIRSTS: usize = 2;
+
+impl Cells {
+    /// No cell has this number; whoever asks for it is told of no entries.
+    const EMPTY: Listed = Listed { cell: u32::MAX, firsts: 0, start: 0, end: 0, first: [Entry::NONE; FIRSTS] };
+
+    /// Of entries that are sorted by their cells.
+    fn new(placed: &[(u32, Entry)]) -> Self {
+        let mut all: Vec<Listed> = Vec::new();
+        for (at, (cell, entry)) in (0..).zip(placed) {
+            if all.last().is_none_or(|last| last.cell != *cell) {
+                all.push(Listed { cell: *cell, start: at, end: at, ..Self::EMPTY });
+            }
+            if let Some(last) = all.last_mut() {
+                last.end = at + 1;
+                if let Some(free) = last.first.get_mut(last.firsts as usize) {
+                    *free = *entry;
+                    last.firsts += 1;
+                    last.start = at + 1;
+                }
+            }
+        }
+        let size = (all.len() * 2).next_power_of_two().max(2);
+        let mut new = Self { slots: vec![Self::EMPTY; size], shift: 32 - size.trailing_zeros() };
+        for listed in all {
+            let mut slot = new.first(listed.cell);
+            while new.slots[slot].cell != Self::EMPTY.cell {
+                slot = new.next(slot);
+            }
+            new.slots[slot] = listed;
+        }
+        new
     }
 
-    fn write(&mut self, bytes: &[u8]) {
-        for b in bytes {
-            self.write_u32(u32::from(*b));
+    #[inline]
+    fn get(&self, cell: u32) -> &Listed {
+        let mut slot = self.first(cell);
+        loop {
+            let listed = &self.slots[slot];
+            if listed.cell == cell || listed.cell == Self::EMPTY.cell {
+                return listed;
+            }
+            slot = self.next(slot);
         }
     }
 
-    fn write_u32(&mut self, n: u32) {
-        let mixed = (self.0 ^ u64::from(n)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = mixed ^ (mixed >> 32);
+    #[inline]
+    fn first(&self, cell: u32) -> usize {
+        (cell.wrapping_mul(0x9e37_79b9) >> self.shift) as usize
+    }
+
+    #[inline]
+    fn next(&self, slot: usize) -> usize {
+        (slot + 1) & (self.slots.len() - 1)
     }
 }

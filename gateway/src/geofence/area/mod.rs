@@ -69,6 +69,17 @@ impl Area {
         }
     }
 
+    /// Metres to the border for a place that it holds; `None` for all others, at the price of [`Self::holds`].
+    #[inline]
+    pub(super) fn depth_m(&self, lat: f64, lon: f64) -> Option<f64> {
+        let lon = self.bounds.frame(lon);
+        match &self.outline {
+            Outline::Circle(circle) => circle.depth_m(lat, lon),
+            Outline::Rings(rings) => (self.bounds.contains(lat, lon) && rings.holds(lat, lon)).then(|| rings.border_m(lat, lon)),
+            Outline::Corridor(corridor) => Some(corridor.inside_m(lat, lon)).filter(|m| *m >= 0.0),
+        }
+    }
+
     /// Metres to the border; positive inside.
     pub(super) fn inside_m(&self, lat: f64, lon: f64) -> f64 {
         let lon = self.bounds.frame(lon);

@@ -8,17 +8,23 @@ use geo::{
 use super::{Bounds, Plane, squared_distance};
 
 /// All rings of a geofence. A place is inside when an odd number of them surrounds it, which respects holes and parts.
+///
+/// Corners of all rings stand in two blocks of memory, longitudes and latitudes apart, because most sides are judged by their latitudes alone.
 pub(super) struct Rings {
-    rings: Vec<Ring>,
+    lons: Box<[f64]>,
+    lats: Box<[f64]>,
+    /// Behind the last corner of each ring.
+    ends: Box<[u32]>,
     plane: Plane,
-    /// Sides in metres. Where a shape was cut at longitude 180 there is no border.
-    sides: Vec<[[f64; 2]; 2]>,
+    /// Parts on both sides of longitude 180 were brought together: where the shape was cut there is no border.
+    joined: bool,
 }
 
-/// One closed ring; longitudes and latitudes apart, because most sides are judged by their latitudes alone.
-struct Ring {
-    lons: Vec<f64>,
-    lats: Vec<f64>,
+/// One closed ring.
+#[derive(Clone, Copy)]
+struct Ring<'a> {
+    lons: &'a [f64],
+    lats: &'a [f64],
 }
 
 /// Where a place is, seen from one ring.
@@ -40,21 +46,23 @@ impl Rings {
         let turn = |c: &Coord<f64>| if joined && c.x < 0.0 { Coord { x: c.x + 360.0, y: c.y } } else { *c };
         let bounds = Bounds::around(all().flat_map(|ring| ring.coords().map(turn))).unwrap_or(empty);
         let plane = Plane::around(f64::midpoint(bounds.south, bounds.north), f64::midpoint(bounds.west, bounds.east));
-        let is_cut = |a: &Coord<f64>, b: &Coord<f64>| joined && a.x.abs() == 180.0 && b.x.abs() == 180.0;
-        let side = |a: &Coord<f64>, b: &Coord<f64>| [*a, *b].map(|c| plane.to_metres(c.y, turn(&c).x));
-        let sides = all().flat_map(|ring| ring.0.windows(2)).filter(|w| !is_cut(&w[0], &w[1])).map(|w| side(&w[0], &w[1])).collect();
-        let rings = all()
-            .map(|ring| Ring { lons: ring.coords().map(|c| turn(c).x).collect(), lats: ring.coords().map(|c| c.y).collect() })
-            .collect();
+        let corners = || all().flat_map(|ring| ring.coords().map(turn));
+        let (lons, lats) = (corners().map(|c| c.x).collect(), corners().map(|c| c.y).collect());
+        let lengths = all().map(|ring| u32::try_from(ring.0.len()).unwrap_or(u32::MAX));
+        let ends = lengths.scan(0_u32, |end, length| {
+            *end = end.saturating_add(length);
+            Some(*end)
+        });
+        let ends = ends.collect();
         let area_m2 = area.unsigned_area() * super::METRES_PER_DEGREE * plane.metres_per_lon;
-        (Self { rings, plane, sides }, bounds, area_m2)
+        (Self { lons, lats, ends, plane, joined }, bounds, area_m2)
     }
 
     /// True inside and on the border of the shape or of a hole.
     #[inline]
     pub(super) fn holds(&self, lat: f64, lon: f64) -> bool {
         let mut inside = false;
-        for ring in &self.rings {
+        for ring in self.rings() {
             match ring.sees(lat, lon) {
                 Seen::Border => return true,
                 Seen::Inside => inside = !inside,
@@ -64,15 +72,41 @@ impl Rings {
         inside
     }
 
+    /// Metres to the nearest border, on either side of it.
+    pub(super) fn border_m(&self, lat: f64, lon: f64) -> f64 {
+        let at = self.plane.to_metres(lat, lon);
+        self.rings().map(|ring| self.nearest(ring, at)).fold(f64::INFINITY, f64::min).sqrt()
+    }
+
+    /// The squared distance to the nearest side of a ring.
+    #[inline]
+    fn nearest(&self, ring: Ring<'_>, at: [f64; 2]) -> f64 {
+        let mut corners = ring.lats.iter().zip(ring.lons).map(|(lat, lon)| (*lon, self.plane.to_metres(*lat, *lon)));
+        let Some(mut from) = corners.next() else { return f64::INFINITY };
+        let mut nearest = f64::INFINITY;
+        for to in corners {
+            if !(self.joined && from.0 == 180.0 && to.0 == 180.0) {
+                nearest = nearest.min(squared_distance(from.1, to.1, at));
+            }
+            from = to;
+        }
+        nearest
+    }
+
+    #[inline]
+    fn rings(&self) -> impl Iterator<Item = Ring<'_>> {
+        let starts = std::iter::once(0).chain(self.ends.iter().map(|end| *end as usize));
+        starts.zip(&self.ends).map(|(start, end)| Ring { lons: &self.lons[start..*end as usize], lats: &self.lats[start..*end as usize] })
+    }
+
     /// Metres to the border; positive inside. `near`: the place is in the box around the rings.
     pub(super) fn inside_m(&self, lat: f64, lon: f64, near: bool) -> f64 {
-        let at = self.plane.to_metres(lat, lon);
-        let nearest = self.sides.iter().map(|[a, b]| squared_distance(*a, *b, at)).fold(f64::INFINITY, f64::min).sqrt();
+        let nearest = self.border_m(lat, lon);
         if near && self.holds(lat, lon) { nearest } else { -nearest }
     }
 }
 
-impl Ring {
+impl Ring<'_> {
     /// Counts the sides that a ray to the east meets. Sides are told apart by one bit a corner, so that nearly all cost no branch.
     #[inline]
     fn sees(&self, lat: f64, lon: f64) -> Seen {

@@ -140,6 +140,21 @@ proptest! {
     }
 
     #[test]
+    fn the_depth_is_the_distance_to_the_border_bit_for_bit_and_none_outside(ring in ring(), x in -90_i32..91, y in -90_i32..91, radius_m in 10.0..90_000.0_f64) {
+        let (lat, lon) = (f64::from(y) * 0.01, f64::from(x) * 0.01);
+        let line = LineString::from(ring.clone());
+        let shapes = [
+            Shape::Area(MultiPolygon(vec![polygon(vec![ring])])),
+            Shape::Circle { centre: Point::new(0.1, 0.2), radius_m },
+            Shape::Corridor { lines: MultiLineString(vec![line]), buffer_m: radius_m / 10.0 },
+        ];
+        for area in shapes.iter().map(Area::new) {
+            let want = area.holds(lat, lon).then(|| area.inside_m(lat, lon).to_bits());
+            prop_assert_eq!(area.depth_m(lat, lon).map(f64::to_bits), want);
+        }
+    }
+
+    #[test]
     fn the_grid_forgets_no_outline(circles in proptest::collection::vec((-180.0..180.0_f64, -80.0..80.0_f64, 10.0..60_000.0_f64), 1..30), places in proptest::collection::vec((-180.0..180.0_f64, -80.0..80.0_f64), 30)) {
         let shapes: Vec<Shape> = circles.iter().map(|(x, y, r)| Shape::Circle { centre: Point::new(*x, *y), radius_m: *r }).collect();
         let index = super::super::Containment::new(&shapes);

@@ -2,6 +2,7 @@
 
 mod doubt;
 mod order;
+mod pinned;
 mod property;
 mod restart;
 mod stays;
@@ -81,7 +82,11 @@ impl Walk {
     }
 
     fn word(&mut self, now: i64, phase: Phase, seconds: i64) {
-        let event = AppEvent { installation: who(), store: "lyon".parse().unwrap(), zone: Zone::In, phase, at: t(seconds) };
+        self.word_at(now, phase, t(seconds));
+    }
+
+    fn word_at(&mut self, now: i64, phase: Phase, at: Millis) {
+        let event = AppEvent { installation: who(), store: "lyon".parse().unwrap(), zone: Zone::In, phase, at };
         self.machine.advance(t(now), &mut self.out);
         self.machine.app(&event, t(now), &mut self.out);
     }

@@ -40,3 +40,20 @@ fn an_enter_that_its_own_exit_has_overtaken_begins_no_stay() {
     walk.word(900, Phase::Enter, 510);
     assert_eq!(walk.told(), ["enter 510 late"]);
 }
+
+#[test]
+fn a_leave_in_the_same_whole_second_as_the_arrival_ends_the_stay() {
+    let mut walk = Walk::new();
+    // The shop's beacon was heard half a second later than the app's whole seconds can say.
+    walk.word_at(600, Phase::Enter, t(600) + Duration::from_millis(500));
+    walk.word(601, Phase::Exit, 600);
+    assert_eq!(walk.told(), ["enter 600", "exit 600"]);
+    // The same enter once more is the old one.
+    walk.word_at(602, Phase::Enter, t(600) + Duration::from_millis(500));
+    assert_eq!(walk.told().len(), 2);
+    walk.word_at(700, Phase::Enter, t(700) + Duration::from_millis(500));
+    walk.word(701, Phase::Exit, 699);
+    assert_eq!(walk.told()[2..], ["enter 700"], "a leave of the second before belongs to an earlier stay");
+    walk.word_at(702, Phase::Exit, t(700) + Duration::from_millis(499));
+    assert_eq!(walk.told()[2..], ["enter 700"], "and so does one that is told to the millisecond");
+}

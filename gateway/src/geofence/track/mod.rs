@@ -1,11 +1,13 @@
 //! One installation: puts its fixes into order.
 
+mod past;
 mod rerun;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 
 use passage_protocol::Millis;
 
+use self::past::{MOST_STEPS, Past, What, kept_from};
 use super::{
     Outcome,
     gate::{JumpGate, Place, Way},
@@ -15,26 +17,10 @@ use super::{
 };
 use crate::position::Fix;
 
-/// Steps that are kept for re-running; more fixes than this within the reorder time are rare.
-const MOST_STEPS: usize = 48;
 /// A queue is over when nothing has arrived for so long.
 const QUEUE_GAP_MS: i64 = 30_000;
 /// How long "far from every store" is remembered.
 const AFAR_MS: i64 = 24 * 3_600_000;
-
-/// What happened to the belief, and the belief before it.
-#[derive(Clone)]
-struct Step {
-    before: State,
-    what: What,
-}
-
-#[derive(Clone, Copy)]
-enum What {
-    Fix(Observed),
-    /// Time alone ended a stay.
-    Time(Millis),
-}
 
 /// The belief about one installation with its recent past. No Debug: it holds places.
 #[derive(Default)]
@@ -46,7 +32,7 @@ pub(super) struct Track {
     pub(super) heard: Millis,
     place: Option<Place>,
     gate: JumpGate,
-    steps: VecDeque<Step>,
+    past: Past,
     /// Nothing before this can be amended: the belief from then is all that is left.
     floor: Option<Millis>,
 }
@@ -93,9 +79,9 @@ impl Track {
     /// Lets time pass; not while a queue of old fixes is still coming in, because its next fix may carry the stay on.
     pub(super) fn advance(&mut self, world: &World, now: Millis, teller: &mut Teller<'_>) {
         if self.due(world).is_some_and(|due| due <= now) {
-            let step = Step { before: self.state.clone(), what: What::Time(now) };
+            self.past.push(What::Time(now), &self.state);
             world.expire(&mut self.state, now, false, teller);
-            self.remember(world, step);
+            self.trim(world);
         }
     }
 
@@ -110,7 +96,7 @@ impl Track {
             !over
         });
         if self.state.stays.len() < before {
-            self.steps.clear();
+            self.past = Past::default();
             self.floor = self.last;
         }
     }
@@ -132,22 +118,22 @@ impl Track {
         if !self.gate.passes(way, &fix, &world.rules) {
             return Outcome::Jump;
         }
-        let step = Step { before: self.state.clone(), what: What::Fix(fix) };
+        self.past.push(What::Fix(fix), &self.state);
         world.observe(&mut self.state, &fix, teller);
         self.last = Some(fix.at);
         self.place = Some(Place::of(&fix));
-        self.remember(world, step);
+        self.trim(world);
         Outcome::Decided
     }
 
     /// Puts an older fix into its place, if that is still known.
     fn older(&mut self, world: &World, mut fix: Observed, speed_kmh: Option<f64>, teller: &mut Teller<'_>) -> Outcome {
-        let index = self.steps.iter().rposition(|s| s.at() <= fix.at && s.is_fix()).map_or(0, |i| i + 1);
-        let earlier = self.steps.range(..index).rev().filter(|s| s.at() < fix.at).find_map(Step::place);
+        let index = self.past.all().rposition(|w| w.at() <= fix.at && w.is_fix()).map_or(0, |i| i + 1);
+        let earlier = self.past.all().take(index).rev().filter(|w| w.at() < fix.at).find_map(|w| w.place());
         let way = earlier.as_ref().map(|p| p.way_to(&fix));
         fix.fast = Way::is_fast(way, speed_kmh, world);
-        if index > 0 && self.steps[index - 1].at() == fix.at {
-            return self.replace(world, index - 1, fix, teller);
+        if let Some(What::Fix(known)) = index.checked_sub(1).and_then(|i| self.past.what(i)).filter(|w| w.at() == fix.at) {
+            return self.replace(world, index - 1, (&known, fix), teller);
         }
         if !self.can_amend(world, fix.at) {
             return Outcome::Late;
@@ -156,17 +142,13 @@ impl Track {
             return Outcome::Jump;
         }
         fix.late = true;
-        self.rerun(world, teller, None, |steps| {
-            steps.insert(index, Step { before: State::default(), what: What::Fix(fix) });
-            index
-        });
+        self.rerun(world, teller, None, index, |steps| steps.insert(0, What::Fix(fix)));
         Outcome::Amended
     }
 
     /// Several places for one time: the one with the best accuracy counts.
-    fn replace(&mut self, world: &World, index: usize, fix: Observed, teller: &mut Teller<'_>) -> Outcome {
-        let What::Fix(known) = self.steps[index].what else { return Outcome::Duplicate };
-        let before = self.steps.range(..index).rev().find_map(Step::place);
+    fn replace(&mut self, world: &World, index: usize, (known, fix): (&Observed, Observed), teller: &mut Teller<'_>) -> Outcome {
+        let before = self.past.all().take(index).rev().find_map(|w| w.place());
         if fix.accuracy_m >= known.accuracy_m || before.is_some_and(|b| b.way_to(&fix).is_jump(&world.rules)) {
             return Outcome::Duplicate;
         }
@@ -174,60 +156,21 @@ impl Track {
         if newest {
             self.place = Some(Place::of(&fix));
         }
-        self.rerun(world, teller, (newest && !fix.late).then_some(fix.at), |steps| {
-            steps[index].what = What::Fix(fix);
-            index
-        });
+        self.rerun(world, teller, (newest && !fix.late).then_some(fix.at), index, |steps| steps[0] = What::Fix(fix));
         if newest { Outcome::Decided } else { Outcome::Amended }
     }
 
     /// An older fix fits in only where the belief before it is still known.
     fn can_amend(&self, world: &World, at: Millis) -> bool {
-        let Some(oldest) = self.steps.iter().find(|s| s.is_fix()).map(Step::at) else { return false };
+        let Some(oldest) = self.past.all().find(What::is_fix).map(|w| w.at()) else { return false };
         let in_time = self.last.is_some_and(|last| last.since(at) <= world.times.reorder);
         let above_floor = self.floor.is_none_or(|floor| at > floor);
-        in_time && above_floor && (self.steps.len() < MOST_STEPS || at > oldest)
-    }
-
-    fn remember(&mut self, world: &World, step: Step) {
-        self.steps.push_back(step);
-        self.trim(world);
+        in_time && above_floor && (self.past.len() < MOST_STEPS || at > oldest)
     }
 
     fn trim(&mut self, world: &World) {
-        let Some(last) = self.last else { return };
-        let kept_from = after(last, -world.times.reorder);
-        while self.steps.len() > MOST_STEPS || (self.steps.len() > 1 && self.steps.front().is_some_and(|s| s.at() < kept_from)) {
-            self.steps.pop_front();
-        }
-    }
-}
-
-impl Step {
-    fn at(&self) -> Millis {
-        match self.what {
-            What::Fix(fix) => fix.at,
-            What::Time(at) => at,
-        }
-    }
-
-    fn is_fix(&self) -> bool {
-        matches!(self.what, What::Fix(_))
-    }
-
-    fn place(&self) -> Option<Place> {
-        match &self.what {
-            What::Fix(fix) => Some(Place::of(fix)),
-            What::Time(_) => None,
-        }
-    }
-}
-
-impl What {
-    fn apply(&self, world: &World, state: &mut State, teller: &mut Teller<'_>) {
-        match self {
-            Self::Fix(fix) => world.observe(state, fix, teller),
-            Self::Time(now) => world.expire(state, *now, false, teller),
+        if let Some(last) = self.last {
+            self.past.trim(kept_from(last, world));
         }
     }
 }

@@ -1,10 +1,8 @@
 //! Changes the past and tells the difference. What was told is never taken back; both sides alternate, so only the tail can be missing.
 
-use std::collections::VecDeque;
-
 use passage_protocol::{Millis, Phase, Zone};
 
-use super::{Step, Track};
+use super::{Track, What};
 use crate::{
     Change,
     geofence::{
@@ -14,42 +12,41 @@ use crate::{
 };
 
 impl Track {
-    /// Applies `edit`, which answers where the past is another one from, and plays the steps from there on again. Everything that this adds is late,
-    /// but for what rests on the `fresh` fix.
+    /// Lets `edit` change what happened from the step at `from` on, and plays it again. Everything that this adds is late, but for what rests on
+    /// the `fresh` fix.
     pub(super) fn rerun(
         &mut self,
         world: &World,
         teller: &mut Teller<'_>,
         fresh: Option<Millis>,
-        edit: impl FnOnce(&mut VecDeque<Step>) -> usize,
+        from: usize,
+        edit: impl FnOnce(&mut Vec<What>),
     ) {
-        let steps_before = self.steps.clone();
-        let told_state = std::mem::take(&mut self.state);
-        let from = edit(&mut self.steps);
-        let start = steps_before.get(from).map_or_else(|| told_state.clone(), |s| s.before.clone());
-        let told = replay(world, teller, start.clone(), steps_before.range(from..));
-        let new = self.replay_and_store(world, teller, start, from);
+        let (start, mut steps) = self.past.cut(from, &self.state);
+        let told = replay(world, teller, start.clone(), &steps);
+        edit(&mut steps);
+        let told_state = std::mem::replace(&mut self.state, start);
+        let new = self.replay_and_store(world, teller, &steps);
         difference(world, (&told_state, &told), (&mut self.state, new), fresh, teller);
         self.trim(world);
     }
 
-    fn replay_and_store(&mut self, world: &World, teller: &Teller<'_>, start: State, from: usize) -> Vec<Change> {
-        let (mut state, mut out) = (start, Vec::new());
+    fn replay_and_store(&mut self, world: &World, teller: &Teller<'_>, steps: &[What]) -> Vec<Change> {
+        let mut out = Vec::new();
         let mut quiet = Teller { who: teller.who, spots: teller.spots, out: &mut out };
-        for step in self.steps.range_mut(from..) {
-            step.before = state.clone();
-            step.what.apply(world, &mut state, &mut quiet);
+        for step in steps {
+            self.past.push(*step, &self.state);
+            step.apply(world, &mut self.state, &mut quiet);
         }
-        self.state = state;
         out
     }
 }
 
-fn replay<'s>(world: &World, teller: &Teller<'_>, mut state: State, steps: impl Iterator<Item = &'s Step>) -> Vec<Change> {
+fn replay(world: &World, teller: &Teller<'_>, mut state: State, steps: &[What]) -> Vec<Change> {
     let mut out = Vec::new();
     let mut quiet = Teller { who: teller.who, spots: teller.spots, out: &mut out };
     for step in steps {
-        step.what.apply(world, &mut state, &mut quiet);
+        step.apply(world, &mut state, &mut quiet);
     }
     out
 }

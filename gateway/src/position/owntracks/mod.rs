@@ -1,5 +1,6 @@
 //! The JSON that the OwnTracks apps send, with their habits: fields that are left out, strings for numbers, keys of any kind.
 
+mod location;
 mod value;
 
 use std::borrow::Cow;
@@ -7,7 +8,8 @@ use std::borrow::Cow;
 use passage_protocol::{InstallationId, Millis, Phase, WakeId};
 use serde::Deserialize;
 
-use self::value::Loose;
+pub(crate) use self::location::{Location, plausible};
+use self::{location::seconds, value::Loose};
 use super::{
     AppEvent, Fate, Fix,
     app::{self, HeardBeacon},
@@ -84,9 +86,9 @@ pub(super) struct Ground<'a> {
 
 /// Reads one payload of `who` that arrived at `now`. What does not go on has a fate instead.
 pub(super) fn decode<'a>(bytes: &'a [u8], who: &InstallationId, now: Millis, ground: &Ground<'_>) -> Result<Report<'a>, Fate> {
-    let payload: Payload<'a> = serde_json::from_slice(bytes).map_err(|_| Fate::Poison)?;
+    let mut payload: Payload<'a> = parse(bytes)?;
     match payload.kind.text().ok_or(Fate::Poison)? {
-        "location" => location(payload, who, now),
+        "location" => location(&mut payload, who, now),
         "transition" => transition(&payload, who, now, ground),
         "beacon" => beacon(&payload, who, now),
         "encrypted" => match payload.data {
@@ -101,7 +103,7 @@ pub(super) fn decode<'a>(bytes: &'a [u8], who: &InstallationId, now: Millis, gro
 
 /// The content of a payload that must be encrypted. A plain one is refused unread.
 pub(crate) fn sealed(bytes: &[u8]) -> Result<Cow<'_, str>, Fate> {
-    let envelope: Envelope<'_> = serde_json::from_slice(bytes).map_err(|_| Fate::Poison)?;
+    let envelope: Envelope<'_> = parse(bytes)?;
     match (envelope.kind.text(), envelope.data) {
         (Some("encrypted"), Loose::Text(data)) => Ok(data),
         (Some("encrypted"), _) | (None, _) => Err(Fate::Poison),
@@ -109,35 +111,20 @@ pub(crate) fn sealed(bytes: &[u8]) -> Result<Cow<'_, str>, Fate> {
     }
 }
 
-fn location<'a>(payload: Payload<'a>, who: &InstallationId, now: Millis) -> Result<Report<'a>, Fate> {
-    // A ping repeats the last known place as a sign of life; it is evidence of nothing.
-    if payload.t.text() == Some("p") {
-        return Err(Fate::Ignored);
+/// Looks once whether all is UTF-8 rather than at each text. Texts that nobody reads may be anything.
+fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Fate> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(bytes),
     }
-    // Android leaves out a coordinate that is exactly 0.
-    if payload.lat.is_absent() && payload.lon.is_absent() {
-        return Err(Fate::Poison);
-    }
-    let (lat, lon) = (coordinate(&payload.lat)?, coordinate(&payload.lon)?);
-    if !(-90.0..=90.0).contains(&lat) || !(-180.0..=180.0).contains(&lon) {
-        return Err(Fate::Poison);
-    }
-    let fix = Fix {
-        installation: who.clone(),
-        at: measured(&payload.tst, now)?,
-        lat,
-        lon,
-        accuracy_m: payload.acc.number().filter(|m| *m > 0.0),
-        speed_kmh: payload.vel.number().filter(|v| *v >= 0.0),
-        away: None,
-        fresh: false,
-    };
-    let id = if let Loose::Text(id) = payload.id { Some(id) } else { None };
-    Ok(Report::Fix(fix, id))
+    .map_err(|_| Fate::Poison)
 }
 
-fn coordinate(value: &Loose<'_>) -> Result<f64, Fate> {
-    if value.is_absent() { Ok(0.0) } else { value.number().ok_or(Fate::Poison) }
+fn location<'a>(payload: &mut Payload<'a>, who: &InstallationId, now: Millis) -> Result<Report<'a>, Fate> {
+    let location = Location::of(payload)?;
+    let fix = location.fix(who.clone(), plausible(location.at, now)?);
+    let id = if let Loose::Text(id) = std::mem::take(&mut payload.id) { Some(id) } else { None };
+    Ok(Report::Fix(fix, id))
 }
 
 /// Transitions name a region by the id of one of our stores or geofences, or by the `tst` that we gave it. Their coordinates are not read: they say
@@ -175,23 +162,7 @@ fn beacon(payload: &Payload<'_>, who: &InstallationId, now: Millis) -> Result<Re
     Ok(Report::Beacon(HeardBeacon { installation: who.clone(), woken, phase: Phase::Enter, at: now, or_at, now }))
 }
 
-/// Seconds since 1970 to the time of measuring.
+/// The time of measuring.
 fn measured(tst: &Loose<'_>, now: Millis) -> Result<Millis, Fate> {
-    let seconds = tst.number().filter(|s| *s >= 1.0 && *s < 1e11).ok_or(Fate::Poison)?;
-    #[expect(clippy::cast_possible_truncation, reason = "bounded in the line above")]
-    let at = Millis((seconds * 1000.0).round() as i64);
-    plausible(at, now)
-}
-
-/// A time a little ahead is taken as now; one far ahead or long past is refused.
-pub(super) fn plausible(at: Millis, now: Millis) -> Result<Millis, Fate> {
-    const AHEAD_MS: i64 = 120_000;
-    const FAR_AHEAD_MS: i64 = 86_400_000;
-    const LONG_PAST_MS: i64 = 72 * 3_600_000;
-    match at.since(now) {
-        ahead if ahead > FAR_AHEAD_MS => Err(Fate::Future),
-        ahead if ahead > AHEAD_MS => Ok(now),
-        ahead if ahead < -LONG_PAST_MS => Err(Fate::Old),
-        _ => Ok(at),
-    }
+    plausible(seconds(tst)?, now)
 }
