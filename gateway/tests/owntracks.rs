@@ -138,6 +138,34 @@ async fn who_is_denied_is_shut_out_over_http_and_over_the_broker_and_after_a_res
     gateway.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_published_while_no_gateway_is_connected_comes_afterwards_and_once() {
+    let broker = Mosquitto::start();
+    let (lat, lon) = phones::store();
+    let (phone, publisher) = (Phone::new("phone-of-camille"), Publisher::start(broker.port));
+    let gateway = Position::alone(&broker).await;
+    ready(&gateway, &publisher).await;
+    let dir = gateway.close().await;
+    for second in [0, 30, 60] {
+        publisher.publish("owntracks/phone-of-camille/s5", second == 60, phone.seal(&location(lat, lon, second))).await;
+    }
+    let config = |dir: &tempfile::TempDir| GatewayConfig {
+        clock: Clock::stepped(Millis(START.0 + 60_000)),
+        ..phones::config(&broker, "gw-position", dir.path())
+    };
+    // Three that waited, and the broker's own copy of the last, which never counts.
+    let gateway = Position::start(config(&dir), dir).await;
+    met(&gateway, Fate::Fix, 3).await;
+    met(&gateway, Fate::Retained, 1).await;
+    let dir = gateway.close().await;
+    // They were acknowledged after the commit, so they do not come again.
+    let gateway = Position::start(config(&dir), dir).await;
+    ready(&gateway, &publisher).await;
+    met(&gateway, Fate::Retained, 1).await;
+    assert_eq!(gateway.count(Fate::Fix), 0);
+    gateway.close().await;
+}
+
 /// What the notice of each sample asks for, as far as a receiver shows it: its fate when it is sent by a member near a store, at the time at which it
 /// was made. A sample that is not named here must be answered like the rest and end in some fate.
 fn asked_for(id: &str) -> Option<Fate> {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use passage_config::{GatewayConfig, GeofenceRules, Positions, Site};
-use passage_protocol::{InstallationId, Millis};
+use passage_protocol::{GatewayId, InstallationId, Millis};
 use serde_json::Value;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -79,6 +79,13 @@ pub(super) struct Answer {
     pub(super) sealed: bool,
     /// Messages to the app.
     pub(super) messages: Vec<Value>,
+}
+
+/// A report that the decider has, and that is not committed yet.
+pub(super) struct Handed {
+    fate: Fate,
+    admitted: Option<Admitted>,
+    committed: oneshot::Receiver<()>,
 }
 
 impl Answer {
@@ -229,47 +236,47 @@ impl Desk {
         matches!(timeout(PATIENCE, committed).await, Ok(Ok(())))
     }
 
-    /// Takes a payload that came over the broker from the topic of `who`. Only encrypted ones are; a full queue is waited for, because nobody
-    /// would send it again.
-    pub(super) async fn take_sealed(&self, payload: &[u8], who: &InstallationId, now: Millis) -> Fate {
-        if self.denied.has_ended(who) {
-            return Fate::Denied;
-        }
-        let group::Turn::Ours { .. } = self.turn_of(who) else { return Fate::Foreign };
-        let data = match owntracks::sealed(payload) {
-            Ok(data) => data,
-            Err(fate) => return fate,
-        };
-        let Some(plain) = self.sealing.as_ref().and_then(|s| s.open(who, &data)) else { return Fate::Locked };
-        match self.intake.read(&plain, who, now) {
-            Ok(report) => self.hand_on(report).await,
-            Err(fate) => fate,
-        }
+    /// The name of this gateway's session at the broker. None in a group: the others take over at once, and would report the same again.
+    pub(super) fn session(&self, gateway: &GatewayId) -> Option<String> {
+        if self.group.is_some() { None } else { self.sealing.as_ref()?.session(gateway) }
     }
 
-    async fn hand_on(&self, report: Report<'_>) -> Fate {
+    /// Takes a payload that came over the broker from the topic of `who`, and hands it to the decider. Only encrypted ones are taken; a full queue is
+    /// waited for, because nobody would send it again.
+    pub(super) async fn take_sealed(&self, payload: &[u8], who: &InstallationId, now: Millis) -> Result<Handed, Fate> {
+        if self.denied.has_ended(who) {
+            return Err(Fate::Denied);
+        }
+        let group::Turn::Ours { .. } = self.turn_of(who) else { return Err(Fate::Foreign) };
+        let data = owntracks::sealed(payload)?;
+        let plain = self.sealing.as_ref().and_then(|s| s.open(who, &data)).ok_or(Fate::Locked)?;
+        self.hand_on(self.intake.read(&plain, who, now)?).await
+    }
+
+    async fn hand_on(&self, report: Report<'_>) -> Result<Handed, Fate> {
+        let (done, committed) = oneshot::channel();
         let (input, admitted, fate) = match report {
-            Report::Fix(fix, id) => match self.admit(fix, id.as_deref()) {
-                Ok(admitted) => (Input::Fix(admitted.fix.clone(), oneshot::channel().0), Some(admitted), Fate::Fix),
-                Err(fate) => return fate,
-            },
-            Report::App(event) => match self.intake.claim(event) {
-                Ok(event) => (Input::App(event, oneshot::channel().0), None, Fate::App),
-                Err(fate) => return fate,
-            },
-            Report::Beacon(heard) => match self.intake.beacon(&heard) {
-                Ok(event) => (Input::App(event, oneshot::channel().0), None, Fate::App),
-                Err(fate) => return fate,
-            },
-            Report::Sealed(_) => return Fate::Poison,
+            Report::Fix(fix, id) => {
+                let admitted = self.admit(fix, id.as_deref())?;
+                (Input::Fix(admitted.fix.clone(), done), Some(admitted), Fate::Fix)
+            }
+            Report::App(event) => (Input::App(self.intake.claim(event)?, done), None, Fate::App),
+            Report::Beacon(heard) => (Input::App(self.intake.beacon(&heard)?, done), None, Fate::App),
+            Report::Sealed(_) => return Err(Fate::Poison),
         };
-        if self.inputs.send(input).await.is_err() {
+        self.inputs.send(input).await.map_err(|_| Fate::Busy)?;
+        Ok(Handed { fate, admitted, committed })
+    }
+
+    /// Waits until what follows from a report is committed. [`Fate::Busy`]: it never will be.
+    pub(super) async fn settle(&self, handed: Handed) -> Fate {
+        if handed.committed.await.is_err() {
             return Fate::Busy;
         }
-        if let Some(admitted) = &admitted {
+        if let Some(admitted) = &handed.admitted {
             self.taken(admitted);
         }
-        fate
+        handed.fate
     }
 
     /// The text of an answer to `who`: what the app takes for "delivered".

@@ -9,7 +9,8 @@ use crypto_secretbox::{
     Key, Nonce, XSalsa20Poly1305,
     aead::{Aead, KeyInit},
 };
-use passage_protocol::{InstallationId, PositionSecret};
+use passage_protocol::{GatewayId, InstallationId, PositionSecret};
+use sha2::{Digest, Sha256};
 
 const NONCE: usize = 24;
 /// Apps differ in whether they pad.
@@ -38,6 +39,13 @@ impl Sealing {
         let sealed = self.cipher(who)?.encrypt(&Nonce::from(nonce), plain).ok()?;
         let data = BASE64.encode([nonce.as_slice(), &sealed].concat());
         Some(serde_json::json!({ "_type": "encrypted", "data": data }).to_string())
+    }
+
+    /// The name of a gateway's session at the broker: always the same, and known only to who has the secret, so that nobody else takes it over.
+    pub(super) fn session(&self, gateway: &GatewayId) -> Option<String> {
+        let key = self.0.owntracks_key(&gateway.as_str().parse().ok()?);
+        let digest = Sha256::new().chain_update("positions session").chain_update(key).finalize();
+        Some(hex::encode(&digest[..8]))
     }
 
     fn cipher(&self, who: &InstallationId) -> Option<XSalsa20Poly1305> {

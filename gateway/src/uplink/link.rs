@@ -1,6 +1,6 @@
 //! One MQTT connection. The only file that knows rumqttc, so a change of client is a change of this file.
 //!
-//! rumqttc is used as a pipe and nothing more: clean start, and a new client and event loop for every connection, because its memory of unsent
+//! rumqttc is used as a pipe and nothing more: clean start unless a [`Session`] is asked for, and a new client and event loop for every connection, because its memory of unsent
 //! messages is dropped without a word when the broker has lost the session, and because some of its state errors never heal. A task of its own
 //! polls the event loop and does nothing else; cancelling a poll could leave a publish that is marked in flight but was never written.
 
@@ -16,7 +16,7 @@ use rumqttc::v5::{
     AsyncClient, Event, EventLoop, Incoming, MqttOptions,
     mqttbytes::{
         QoS,
-        v5::{Filter, LastWill, PubAckReason, SubscribeReasonCode},
+        v5::{Filter, LastWill, PubAckReason, Publish, SubscribeReasonCode},
     },
 };
 use tokio::sync::mpsc;
@@ -25,6 +25,8 @@ use tokio::sync::mpsc;
 const MAX_PACKET: u32 = 256 * 1024;
 /// rumqttc's table of messages in flight; its default would take 13 MiB.
 const TABLE: u16 = 100;
+/// Messages of a kept session that may wait for our acknowledgement at once.
+const UNACKNOWLEDGED: u16 = 1_000;
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 /// Names a published message until the broker answers it.
@@ -41,7 +43,22 @@ pub struct LinkOptions {
     pub will: Option<(String, Vec<u8>)>,
     /// What to subscribe to as soon as the connection stands.
     pub topics: Vec<String>,
+    /// What the broker keeps for us while we are away; `None`: nothing.
+    pub session: Option<Session>,
 }
+
+/// A session that outlives the connection: messages that were published meanwhile, or that we have not acknowledged, come when we are back.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// End of the client id: always the same, and nobody else can guess it.
+    pub name: String,
+    /// For how long the broker keeps it.
+    pub expiry: Duration,
+}
+
+/// Names a message until we acknowledge it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt(u16);
 
 /// What the broker made of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +93,8 @@ pub enum LinkEvent {
         payload: Vec<u8>,
         /// The broker's copy of a message that was published before the subscription.
         retained: bool,
+        /// In a kept session: the broker sends the message again until this is acknowledged.
+        receipt: Option<Receipt>,
     },
     /// The connection is over; this link is of no more use.
     Lost(String),
@@ -100,7 +119,7 @@ impl Link {
             // Told as a loss, because files may be there at the next try.
             Err(e) => (MqttOptions::new("", "", 0), Some(LinkEvent::Lost(e.to_string()))),
         };
-        let (client, event_loop) = AsyncClient::new(mqtt, usize::from(TABLE));
+        let (client, event_loop) = AsyncClient::new(mqtt, usize::from(TABLE + UNACKNOWLEDGED));
         let waiting = Arc::new(Mutex::new(VecDeque::new()));
         let poller = Poller {
             event_loop,
@@ -109,6 +128,7 @@ impl Link {
             tell,
             waiting: Arc::clone(&waiting),
             in_flight: HashMap::new(),
+            keeps: options.session.is_some(),
         };
         let poller = tokio::spawn(async move {
             match refused {
@@ -135,6 +155,14 @@ impl Link {
         Some(token)
     }
 
+    /// Tells the broker that it may forget a message.
+    pub fn acknowledge(&self, receipt: Receipt) {
+        let mut message = Publish::new("", QoS::AtLeastOnce, Vec::new(), None);
+        message.pkid = receipt.0;
+        // There is room for all that may be unacknowledged; where it fails, the connection is over, and the message comes again.
+        let _ = self.client.try_ack(&message);
+    }
+
     /// Says good-bye, so that the broker does not publish the will.
     pub async fn disconnect(mut self) {
         let _ = self.client.try_disconnect();
@@ -150,9 +178,15 @@ impl Drop for Link {
 }
 
 fn settings(options: &LinkOptions) -> Result<MqttOptions, Unreachable> {
-    let client = format!("{}-{:016x}", options.client, rand::random::<u64>());
+    let name = options.session.as_ref().map_or_else(|| format!("{:016x}", rand::random::<u64>()), |s| s.name.clone());
+    let client = format!("{}-{name}", options.client);
     let mut mqtt = passage_transport::options(&options.mqtt, &client, None)?;
-    mqtt.set_clean_start(true);
+    mqtt.set_clean_start(options.session.is_none());
+    if let Some(session) = &options.session {
+        mqtt.set_session_expiry_interval(Some(u32::try_from(session.expiry.as_secs()).unwrap_or(u32::MAX)));
+        mqtt.set_receive_maximum(Some(UNACKNOWLEDGED));
+        mqtt.set_manual_acks(true);
+    }
     mqtt.set_keep_alive(KEEP_ALIVE);
     mqtt.set_max_packet_size(Some(MAX_PACKET));
     mqtt.set_outgoing_inflight_upper_limit(TABLE);
@@ -170,6 +204,8 @@ struct Poller {
     tell: mpsc::Sender<LinkEvent>,
     waiting: Arc<Mutex<VecDeque<Token>>>,
     in_flight: HashMap<u16, Token>,
+    /// The session is kept, so messages are acknowledged by who takes them.
+    keeps: bool,
 }
 
 impl Poller {
@@ -224,7 +260,8 @@ impl Poller {
             }
             Event::Incoming(Incoming::Publish(publish)) => {
                 let topic = String::from_utf8(publish.topic.to_vec()).ok()?;
-                Some(LinkEvent::Message { topic, payload: publish.payload.to_vec(), retained: publish.retain })
+                let receipt = (self.keeps && publish.qos == QoS::AtLeastOnce).then_some(Receipt(publish.pkid));
+                Some(LinkEvent::Message { topic, payload: publish.payload.to_vec(), retained: publish.retain, receipt })
             }
             Event::Incoming(Incoming::Disconnect(d)) => {
                 Some(LinkEvent::Lost(format!("the broker closed the connection: {:?}", d.reason_code)))

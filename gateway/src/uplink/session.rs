@@ -329,5 +329,6 @@ fn options(up: &Uplink) -> LinkOptions {
         client: up.id.to_string(),
         will: Some((Topic::State(up.id.clone()).to_string(), will.to_vec())),
         topics,
+        session: None,
     }
 }

@@ -70,6 +70,7 @@ pub(super) async fn gather(config: &GatewayConfig, look: Option<&Look>) -> Facts
         client: format!("{id}-doctor"),
         will: None,
         topics: vec![Topic::Ack(id.clone()).to_string(), Topic::State(id.clone()).to_string(), Topic::ALL_HUB_STATES.to_owned()],
+        session: None,
     });
     let mut talk =
         Talk { link, keys: Pinned::from_base64(config.hub_keys.iter().map(String::as_str)).ok(), facts: Facts::default(), said: None };
