@@ -80,7 +80,7 @@ impl Shop {
 
     /// What the hub knows of the market: phases, oldest first.
     async fn phases(&self) -> Vec<String> {
-        rows(&self.scene, "hub.db", "SELECT phase FROM event WHERE zone = 'lyon-market' ORDER BY at, event_id").await
+        rows(&self.scene, "hub.db", "SELECT phase FROM event WHERE zone = 'lyon-market' ORDER BY at, id").await
     }
 
     async fn until_phases(&self, wanted: &[&str]) {
