@@ -12,7 +12,7 @@ use anyhow::{Context as _, ensure};
 use clap::Parser;
 use passage_lab::{
     Scenario,
-    judge::{self, Recovery, Verdict, usage},
+    judge::{self, Patience, Recovery, Verdict, usage},
 };
 use passage_protocol::{Event, Millis};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -28,6 +28,9 @@ struct Cli {
     /// The gateway's silence time-out in seconds, as its file says.
     #[arg(long, default_value_t = 180)]
     silence: u64,
+    /// Seconds by which an exit may be off the last advert; 11 for a chip that reports each sender once in a scan round.
+    #[arg(long, default_value_t = 5)]
+    slack: u64,
     /// Judge the faults instead of the stays: a fault tears stays apart.
     #[arg(long)]
     faults: bool,
@@ -66,7 +69,8 @@ async fn main() -> anyhow::Result<ExitCode> {
     } else {
         let time = Duration::from_millis(run.end.since(run.start).unsigned_abs());
         let truth = judge::on_air(&scenario, run.start, time);
-        let verdict = judge::judge(&truth, &run.events, run.end, Duration::from_secs(cli.silence));
+        let patience = Patience { silence: Duration::from_secs(cli.silence), slack: Duration::from_secs(cli.slack) };
+        let verdict = judge::judge(&truth, &run.events, run.end, patience);
         tell_verdict(&verdict);
         verdict.is_right()
     };

@@ -16,8 +16,15 @@ pub use truth::{OnAir, on_air};
 
 /// Adverts that a stay needs before its enter is demanded. BlueZ merges signals under load, so that not each advert arrives.
 const ENOUGH: usize = 8;
-/// Longest time by which an exit may be off the last advert: BlueZ's delay, and adverts lost at the end.
-const EXIT_SLACK: Duration = Duration::from_secs(5);
+/// How patient the gateway and its chip are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// The gateway's silence time-out.
+    pub silence: Duration,
+    /// Longest time by which an exit may be off the last advert on the air: BlueZ's delay, adverts lost at the end, and for a chip that filters
+    /// duplicates a scan round.
+    pub slack: Duration,
+}
 
 /// What was right and wrong.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -38,8 +45,8 @@ pub struct Verdict {
     pub exit_off: Vec<Duration>,
 }
 
-/// Judges the events of zone `in`. `end` is when the gateway was stopped, `silence` its time-out.
-pub fn judge(truth: &BTreeMap<Rid, OnAir>, events: &[Event], end: Millis, silence: Duration) -> Verdict {
+/// Judges the events of zone `in`. `end` is when the gateway was stopped.
+pub fn judge(truth: &BTreeMap<Rid, OnAir>, events: &[Event], end: Millis, patience: Patience) -> Verdict {
     let mut verdict = Verdict::default();
     let mut decided: BTreeMap<Rid, Vec<&Event>> = BTreeMap::new();
     for event in events.iter().filter(|event| event.zone == Zone::In && event.phase != Phase::Dwell) {
@@ -49,7 +56,7 @@ pub fn judge(truth: &BTreeMap<Rid, OnAir>, events: &[Event], end: Millis, silenc
         }
     }
     for (rid, on_air) in truth {
-        verdict.stay(on_air, decided.get(rid).map(Vec::as_slice).unwrap_or_default(), end, silence);
+        verdict.stay(on_air, decided.get(rid).map(Vec::as_slice).unwrap_or_default(), end, patience);
     }
     verdict.to_enter.sort_unstable();
     verdict.exit_off.sort_unstable();
@@ -62,7 +69,7 @@ impl Verdict {
         self.mistakes.is_empty() && self.enters == self.stays && self.exits == self.ended && self.stays > 0
     }
 
-    fn stay(&mut self, on_air: &OnAir, events: &[&Event], end: Millis, silence: Duration) {
+    fn stay(&mut self, on_air: &OnAir, events: &[&Event], end: Millis, patience: Patience) {
         let alternates = events.iter().enumerate().all(|(n, event)| (event.phase == Phase::Enter) == (n % 2 == 0));
         if !alternates {
             self.mistakes.push("enters and exits of one id do not alternate".to_owned());
@@ -78,7 +85,7 @@ impl Verdict {
             self.enters += 1;
             self.to_enter.push(between(on_air.first, enter.at));
         }
-        if on_air.last + silence + EXIT_SLACK > end {
+        if on_air.last + patience.silence + patience.slack > end {
             return;
         }
         self.ended += 1;
@@ -86,7 +93,7 @@ impl Verdict {
             [] => {}
             [.., last] if last.phase == Phase::Exit => {
                 let off = between(on_air.last, last.at);
-                self.exits += usize::from(off <= EXIT_SLACK);
+                self.exits += usize::from(off <= patience.slack);
                 self.exit_off.push(off);
                 if events.len() > 2 {
                     self.mistakes.push("one stay was reported as several".to_owned());

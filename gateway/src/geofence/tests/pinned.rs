@@ -67,7 +67,7 @@ fn play(rules: GeofenceRules) -> (usize, String) {
         machine.advance(t(now), &mut out);
         outcomes.update(format!("{:?}", machine.fix(&fix, t(now), &mut out)));
         if step % 5_000 == 4_999 {
-            machine.reload(&site, rules, marks.clone());
+            machine.reload(&site, rules, marks.clone(), &mut out);
             now += 1_800;
         }
     }
