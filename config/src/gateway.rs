@@ -8,7 +8,7 @@ use passage_protocol::{GatewayId, StoreId, sign::Pinned};
 
 use crate::{
     collect::{Collector, mistake, suggest},
-    common, geofence,
+    common, fleet, geofence,
     model::{BleRadio, GatewayConfig, GeofenceRules, Outbox, Positions, PresenceRules, Radio, RadioZone, Site, Wake},
     mqtt,
     reader::{Field, Reader, whole},
@@ -29,6 +29,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<GatewayConfig> {
     let store = r.may("store", |f| f.id::<StoreId>().filter(|id| known.is_none_or(|site| is_known(&f, id, site))));
     let data = r.need("data", "data = \"data/gateway\", the folder of its outbox", |f| f.path());
     let broker = mqtt::read(&r, mqtt::Side::Gateway);
+    let hub = r.may("hub", |f| fleet::url(&f));
     let hub_keys = r.need("hub_keys", "hub_keys = [\"..\"], as `passage-hub key` prints them", hub_keys);
     let clock = common::clock(&r);
     let radio = r.or("radio", Radio::None, radio);
@@ -51,6 +52,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<GatewayConfig> {
         store,
         data: data?,
         mqtt: broker?,
+        hub,
         hub_keys: hub_keys?,
         clock,
         radio,

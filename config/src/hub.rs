@@ -11,7 +11,7 @@ use passage_protocol::{Clock, HubId};
 
 use crate::{
     collect::{Collector, mistake},
-    common,
+    common, fleet,
     hours::DayWindow,
     model::{Caps, HubConfig, Imports, MessageIds, Retention, Secret, Smpp, Sms, Windows},
     mqtt, offer,
@@ -28,6 +28,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<HubConfig> {
     let database = r.need("database", "database = \"sqlite:data/hub.db\"", database);
     let key_file = r.need("key_file", "key_file = \"data/hub.key\", which is made at the first start", |f| f.path());
     let broker = mqtt::read(&r, mqtt::Side::Hub);
+    let fleet = r.may("fleet", |f| fleet::read(f, id.as_ref()));
     let api = r.or("api", loopback(8080), |f| f.address());
     let console = r.or("console", loopback(8081), console);
     let metrics = r.may("metrics", |f| f.address());
@@ -53,6 +54,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<HubConfig> {
         database: database?,
         key_file: key_file?,
         mqtt: broker?,
+        fleet,
         api,
         console,
         metrics,

@@ -9,6 +9,7 @@ pub mod bundle;
 mod collect;
 mod common;
 pub mod diagnostic;
+mod fleet;
 mod gateway;
 mod gateways;
 mod geofence;
@@ -32,6 +33,7 @@ mod wake;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use geofence::{PlainFence, PlainFences, load_fences};
 pub use model::*;
+pub use mqtt::read_proxy;
 
 use std::path::{Path, PathBuf};
 

@@ -37,7 +37,7 @@ pub(crate) fn read(r: &Reader<'_>, side: Side) -> Option<Mqtt> {
     })
 }
 
-fn usual_port(tls: bool, transport: &Transport) -> u16 {
+pub(crate) fn usual_port(tls: bool, transport: &Transport) -> u16 {
     match (tls, transport) {
         (false, Transport::Tcp) => 1883,
         (true, Transport::Tcp) => 8883,
@@ -102,7 +102,8 @@ fn pem(f: &Field<'_>, what: &str, side: Side) -> Option<PathBuf> {
     f.refuse(mistake("P072", format!("`{}` cannot be used", f.key), label, mend))
 }
 
-fn transport(r: &Reader<'_>) -> Transport {
+/// `transport` and `path`.
+pub(crate) fn transport(r: &Reader<'_>) -> Transport {
     let is_web = r.or("transport", false, |f| f.choice(&[("tcp", false), ("websocket", true)]));
     let path = r.may("path", |f| {
         if !is_web {
@@ -125,22 +126,7 @@ fn transport(r: &Reader<'_>) -> Transport {
 fn proxy(f: Field<'_>) -> Option<Proxy> {
     let written = f.text()?;
     let url = f.text_or_reference()?;
-    let read = || {
-        let rest = url.strip_prefix("http://")?;
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
-        let (login, place) = rest.rsplit_once('@').map_or((None, rest), |(login, place)| (Some(login), place));
-        let (host, port) = place.rsplit_once(':')?;
-        let login = match login.map(|l| l.split_once(':')) {
-            None => None,
-            Some(Some((user, password))) => Some((user.to_owned(), Secret(password.to_owned()))),
-            Some(None) => return None,
-        };
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let usable = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c == '/' || c == '@');
-        usable.then_some(())?;
-        Some(Proxy { host: host.to_owned(), port: port.parse().ok().filter(|p| *p > 0)?, login })
-    };
-    match read() {
+    match read_proxy(&url) {
         Some(proxy) if proxy.login.is_some() && written == url => f.literal(),
         Some(proxy) => Some(proxy),
         None if url.contains('@') && written == url => f.literal(),
@@ -151,4 +137,20 @@ fn proxy(f: Field<'_>) -> Option<Proxy> {
             "write \"http://proxy.example.net:3128\"; one that asks for a password by \"env:NAME\", with http://USER:PASSWORD@HOST:PORT in it",
         )),
     }
+}
+
+/// A proxy out of `http://[USER:PASSWORD@]HOST:PORT`.
+pub fn read_proxy(url: &str) -> Option<Proxy> {
+    let rest = url.strip_prefix("http://")?;
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let (login, place) = rest.rsplit_once('@').map_or((None, rest), |(login, place)| (Some(login), place));
+    let (host, port) = place.rsplit_once(':')?;
+    let login = match login {
+        None => None,
+        Some(login) => login.split_once(':').map(|(user, password)| Some((user.to_owned(), Secret(password.to_owned()))))?,
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let usable = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c == '/' || c == '@');
+    let port = port.parse().ok().filter(|p| *p > 0)?;
+    usable.then(|| Proxy { host: host.to_owned(), port, login })
 }

@@ -22,6 +22,8 @@ pub mod outbox;
 
 pub mod uplink;
 
+pub mod enrol;
+
 pub mod command;
 
 pub mod health;

@@ -42,6 +42,7 @@ pub use sources::{Opened, Played, open as open_source};
 
 use crate::{
     clock::{self, Keeper},
+    enrol::Renewal,
     health::Health,
     outbox::{self, Batch, Outbox, OutboxError},
     position::{self, AppEvent, Fix},
@@ -201,6 +202,7 @@ impl Gateway {
         let decider = tokio::spawn(decider.run(stop.clone()));
         let follower = tokio::spawn(follower.run(said, stop.clone()));
         let mut sources = positions.start(&stop);
+        sources.extend(Renewal::of(&config, &health).map(|r| tokio::spawn(r.run(stop.clone()))));
         sources.extend(listener.map(|l| tokio::spawn(l.run(stop.clone()))));
         tokio::spawn(late(stop.clone(), give_up.clone()));
         let all = tokio::spawn({

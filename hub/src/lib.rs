@@ -3,6 +3,8 @@
 
 pub mod ingest;
 
+pub mod fleet;
+
 pub mod identity;
 
 pub mod visit;

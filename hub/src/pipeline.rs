@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     api::{Api, ApiError},
     console::{Console, ConsoleError},
+    fleet::{Enrolment, FleetError, Watch},
     identity::{Keyring, Resolver},
     ingest::{HubKeys, Ingest, Parked, keys::KeysError},
     notice::Notices,
@@ -46,6 +47,9 @@ pub enum StartError {
     /// The API's socket.
     #[error(transparent)]
     Api(#[from] ApiError),
+    /// Enrolment of gateways.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
     /// The SMS provider.
     #[error(transparent)]
     Provider(#[from] NotLocal),
@@ -86,6 +90,10 @@ impl Hub {
         let api_socket = Api::bind(config.api).await?;
         let (console, api) = (local(&console_socket), local(&api_socket));
         let hub_id = config.id.clone();
+        let fleet = match config.fleet.clone() {
+            Some(fleet) => Some((Enrolment::bind(&fleet).await?, fleet)),
+            None => None,
+        };
         let (live, config) = watch::channel(Arc::new(config));
         let notices = Notices::default();
         let wake = Arc::new(Notify::new());
@@ -134,6 +142,14 @@ impl Hub {
         };
 
         let mut tasks = JoinSet::new();
+        if let Some((socket, fleet)) = fleet {
+            let authority = keys.authority().clone();
+            let watch = Watch { db: db.clone(), authority: authority.clone(), fleet: fleet.clone() };
+            let hub_keys = keys.public().to_vec();
+            let enrolment = Enrolment { db: db.clone(), keyring: services.keyring.clone(), authority, fleet, hub_keys };
+            spawn(&mut tasks, "enrolment", enrolment.run(socket, stop.clone()));
+            spawn(&mut tasks, "broker files", watch.run(stop.clone()));
+        }
         spawn(&mut tasks, "ingest", ingest.run(stop.clone()));
         spawn(&mut tasks, "parked", parked.run(stop.clone()));
         spawn(&mut tasks, "worker", worker.run(stop.clone()));

@@ -17,6 +17,8 @@ pub struct GatewayConfig {
     pub data: PathBuf,
     /// Broker.
     pub mqtt: Mqtt,
+    /// Where the certificate is renewed: `https://host:port`, as enrolment wrote it.
+    pub hub: Option<String>,
     /// Public keys of the hubs, base64.
     pub hub_keys: Vec<String>,
     /// Where business time comes from.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use passage_protocol::{Clock, HubId, PositionSecret};
 
-use super::{Mqtt, Site, VisitRules};
+use super::{Fleet, Mqtt, Site, VisitRules};
 use crate::hours::DayWindow;
 
 /// How many messages one member and one destination may get.
@@ -55,6 +55,8 @@ pub struct HubConfig {
     pub key_file: PathBuf,
     /// Broker.
     pub mqtt: Mqtt,
+    /// Where gateways enrol; `None`: not here.
+    pub fleet: Option<Fleet>,
     /// Address of the API, for example `127.0.0.1:8080`.
     pub api: std::net::SocketAddr,
     /// Loopback address of the console.

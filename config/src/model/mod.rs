@@ -1,6 +1,7 @@
 //! What the files mean once they are read and checked. Everything here is already valid; nothing here parses.
 
 mod defaults;
+mod fleet;
 mod gateway;
 mod hub;
 mod mqtt;
@@ -8,6 +9,7 @@ mod offer;
 mod site;
 mod wake;
 
+pub use fleet::*;
 pub use gateway::*;
 pub use hub::*;
 pub use mqtt::*;

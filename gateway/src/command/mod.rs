@@ -3,6 +3,7 @@
 mod check;
 mod decode;
 mod doctor;
+mod enroll;
 mod example;
 mod fence;
 pub mod log;
@@ -103,6 +104,8 @@ enum Command {
     /// Plays many gateways at once against a broker and a hub, with made-up events, and prints how many were stored and how long it took. Nothing
     /// else may use the ids; the hub keeps what it is told.
     Simulate(simulate::Simulate),
+    /// Makes this machine a gateway of the fleet: makes its key, has it certified by the hub of the invitation, writes gateway.toml.
+    Enroll(enroll::Enroll),
     /// Prints a commented example of gateway.toml.
     Config {
         /// The example of a position gateway: no radio, takes positions and app events.
@@ -134,6 +137,7 @@ impl Cli {
             Command::Outbox(ask) => outbox::outbox(ask).await,
             Command::Fence(asked) => fence::fence(&asked),
             Command::Simulate(asked) => simulate::simulate(&asked).await,
+            Command::Enroll(asked) => enroll::enroll(asked).await,
             Command::Config { position } => example::print(position),
         };
         match result {

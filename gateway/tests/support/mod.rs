@@ -172,7 +172,7 @@ impl FakeHub {
                 while !stop.is_cancelled() {
                     match events.poll().await {
                         Ok(MqttEvent::Incoming(Incoming::ConnAck(_))) => {
-                            for topic in [Topic::ALL_EVENTS_SHARED, Topic::ALL_HELLOS_SHARED] {
+                            for topic in [Topic::events_shared("hub"), Topic::hellos_shared("hub")] {
                                 client.try_subscribe(topic, QoS::AtLeastOnce).unwrap();
                             }
                         }

@@ -28,11 +28,18 @@ pub enum Topic {
 }
 
 impl Topic {
-    /// Filter for all gateways' events, shared among hubs.
-    pub const ALL_EVENTS_SHARED: &'static str = "$share/hub/passage/v1/gateway/+/event";
-    /// Filter for all gateways' hellos, shared among hubs. Its share has a name of its own, because rumqttd 0.20 keeps one place of reading for all
-    /// filters of one name, and skips messages of either.
-    pub const ALL_HELLOS_SHARED: &'static str = "$share/hub-hello/passage/v1/gateway/+/hello";
+    /// Filter for all gateways' events, shared among the hubs that know `group`. A broker that lets anybody subscribe gives a part of what is shared
+    /// to everybody who names the group, and drops it when he may not read it; so the name is a secret of the hubs.
+    pub fn events_shared(group: &str) -> String {
+        format!("$share/{group}/passage/v1/gateway/+/event")
+    }
+
+    /// Filter for all gateways' hellos, shared in the same way. Its share has a name of its own, because rumqttd 0.20 keeps one place of reading for
+    /// all filters of one name, and skips messages of either.
+    pub fn hellos_shared(group: &str) -> String {
+        format!("$share/{group}-hello/passage/v1/gateway/+/hello")
+    }
+
     /// Filter for all gateways' retained states. Never read through `$share`.
     pub const ALL_STATES: &'static str = "passage/v1/gateway/+/state";
     /// Filter for all hubs' retained states.

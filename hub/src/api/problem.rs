@@ -21,15 +21,15 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self { status, code, detail: detail.into() }
     }
 
-    pub(super) fn bad(code: &'static str, detail: impl Into<String>) -> Self {
+    pub(crate) fn bad(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, detail)
     }
 
-    pub(super) fn not_found(detail: &'static str) -> Self {
+    pub(crate) fn not_found(detail: &'static str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not-found", detail)
     }
 
@@ -42,7 +42,7 @@ impl Problem {
     }
 
     /// Reads a JSON body. serde's own text is left out because it may quote a value.
-    pub(super) fn json<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T, Self> {
+    pub(crate) fn json<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T, Self> {
         serde_json::from_slice(body).map_err(|e| {
             let class = if e.is_data() { "a field is missing, unknown or of the wrong kind" } else { "the body is not JSON" };
             Self::bad("malformed", format!("{class} (line {}, column {})", e.line(), e.column()))

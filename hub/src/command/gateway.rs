@@ -1,5 +1,6 @@
 //! `passage-hub gateway`: one gateway, by its id.
 
+mod fleet;
 mod order;
 
 use clap::Subcommand;
@@ -9,6 +10,8 @@ use passage_protocol::{GatewayId, site::Action};
 /// What can be done with a gateway.
 #[derive(Debug, Subcommand)]
 pub(super) enum GatewayCommand {
+    #[command(flatten)]
+    Roll(fleet::Roll),
     /// Sign a command for a gateway; a running hub sends it. A gateway that is not connected then does not get it.
     Command {
         /// The gateway.
@@ -32,6 +35,8 @@ pub(super) enum GatewayCommand {
     },
 }
 
+pub(super) use fleet::broker_config;
+
 fn gateway_id(text: &str) -> Result<GatewayId, String> {
     GatewayId::checked(text).map_err(|e| e.to_string())
 }
@@ -44,6 +49,7 @@ impl GatewayCommand {
     /// Carries it out and prints what came of it.
     pub(super) async fn run(self, config: &HubConfig) -> anyhow::Result<()> {
         match self {
+            Self::Roll(roll) => roll.run(config).await,
             Self::Command { id, action, minutes } => order::command(config, id, action, minutes).await,
             Self::Rollback { id, held } => order::rollback(config, &id, held).await,
         }

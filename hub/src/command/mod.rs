@@ -59,9 +59,14 @@ enum Command {
     Quarantine(quarantine::Quarantine),
     /// Make the brands, stores, geofences, campaigns, offers, products and visit rules the configuration that every hub runs.
     Apply,
-    /// Tell a gateway to do something, or let it go back to an older site.
+    /// Invite, replace, revoke and list the gateways of the fleet, tell one to do something, or let it go back to an older site.
     #[command(subcommand)]
     Gateway(gateway::GatewayCommand),
+    /// Write the configuration of mosquitto into a folder: certificate, rights, revocations. Safe to repeat.
+    BrokerConfig {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// Print the public key that gateways pin as `hub_keys`.
     Key,
     /// Print the secret key of a shop's wake beacon, for `wake.key` in its gateway's file.
@@ -136,6 +141,7 @@ impl Command {
                 keys.public().iter().for_each(|key| println!("{key}"));
             }
             Self::Gateway(command) => command.run(&config).await?,
+            Self::BrokerConfig { folder } => gateway::broker_config(&config, &folder).await?,
             Self::WakeKey { store, .. } => println!("{}", wake_key(&config, store.as_ref())?),
         }
         Ok(ExitCode::SUCCESS)

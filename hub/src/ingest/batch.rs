@@ -11,7 +11,7 @@ use super::{
     progress::Touch,
 };
 use crate::store::{
-    StoreError, Tx, gateway,
+    StoreError, Tx, fleet, gateway,
     ingest::{self as table, EventKey, NewEvent},
     progress as standing,
     work::{self, Todo, TodoKind},
@@ -31,6 +31,14 @@ pub(crate) enum Content {
 }
 
 impl Parcel {
+    fn gateway(&self) -> Option<&GatewayId> {
+        match &self.content {
+            Content::Envelope(envelope) => Some(&envelope.gateway),
+            Content::Hello(touch) => Some(&touch.gateway),
+            Content::Bad { gateway, .. } => gateway.as_ref(),
+        }
+    }
+
     pub(crate) fn events(&self) -> &[CheckedEvent] {
         if let Content::Envelope(envelope) = &self.content { &envelope.events } else { &[] }
     }
@@ -57,6 +65,8 @@ pub(crate) enum Spoil {
     Fork,
     /// One of its event ids is stored under another key.
     IdTwice,
+    /// Its gateway was revoked: it is dropped.
+    Barred,
 }
 
 /// Writes a batch without the parcels that are `spoiled`; those are put aside.
@@ -67,6 +77,10 @@ pub(crate) async fn write(
     resolver: &dyn Resolve,
     now: Millis,
 ) -> Result<Written, StoreError> {
+    let barred = barred(tx, batch, spoiled).await?;
+    if !barred.is_empty() {
+        return Ok(Written::Spoiled(barred));
+    }
     put_aside(tx, batch, spoiled, now).await?;
     gateway::heard(tx, &states(batch), now).await?;
     let good: Vec<(usize, &Checked)> = good(batch, spoiled);
@@ -91,6 +105,16 @@ pub(crate) async fn write(
         table::insert_gone(tx, &envelope.gateway, &envelope.epoch, &envelope.gone, now).await?;
     }
     Ok(written)
+}
+
+/// What comes from gateways that were revoked. Asked in the transaction that would store it, so a revocation that is committed holds in every hub.
+async fn barred(tx: &mut Tx, batch: &[Parcel], spoiled: &BTreeMap<usize, Spoil>) -> Result<BTreeMap<usize, Spoil>, StoreError> {
+    let barred = fleet::barred(tx).await?;
+    let of_barred = |(i, parcel): (usize, &Parcel)| {
+        let is_new = !spoiled.contains_key(&i) && parcel.gateway().is_some_and(|gateway| barred.contains(gateway));
+        is_new.then_some((i, Spoil::Barred))
+    };
+    Ok(batch.iter().enumerate().filter_map(of_barred).collect())
 }
 
 /// Writes the events that are new, and the work for those of members.
@@ -221,10 +245,12 @@ async fn put_aside(tx: &mut Tx, batch: &[Parcel], spoiled: &BTreeMap<usize, Spoi
     for (i, parcel) in batch.iter().enumerate() {
         let payload = &parcel.message.payload;
         match (&parcel.content, spoiled.get(&i)) {
+            (_, Some(Spoil::Barred)) => {}
             (Content::Bad { gateway, reason }, _) => table::quarantine_payload(tx, gateway.as_ref(), reason, payload, now).await?,
             (Content::Envelope(envelope), Some(spoil)) => {
                 let reason = match spoil {
                     Spoil::Fork => "a seq of this epoch is already stored with another event id (fork)",
+                    Spoil::Barred => continue,
                     Spoil::IdTwice => "an event id is already stored under another seq",
                 };
                 table::quarantine_payload(tx, Some(&envelope.gateway), reason, payload, now).await?;

@@ -1,9 +1,11 @@
-//! The hubs' common signing key. It is made at the first start and kept sealed in the database, so that every hub signs alike.
+//! The hubs' common signing key and certificate authority. Both are made at the first start and kept sealed in the database, so that every hub
+//! signs alike.
 
 use passage_protocol::{Millis, sign::Signing};
 
 use crate::{
     args,
+    fleet::{Authority, AuthorityError, machine_ms},
     identity::{Keyring, keyring::OpenError},
     store::{Db, StoreError, Tx, work},
 };
@@ -16,6 +18,9 @@ pub enum KeysError {
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The authority of the fleet.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
     /// The sealed key cannot be opened.
     #[error(
         "the signing key {id} in the database cannot be opened: {why}; start the hub with the key file that the database was made with"
@@ -33,6 +38,8 @@ pub enum KeysError {
 pub struct HubKeys {
     signing: Signing,
     public: Vec<String>,
+    authority: Authority,
+    share: String,
 }
 
 impl HubKeys {
@@ -52,16 +59,28 @@ impl HubKeys {
             .await?;
             keys.push(key);
         }
+        let authority = Authority::load_or_create(&mut tx, keyring, machine_ms()).await?;
         tx.commit().await?;
         let public = keys.iter().map(Signing::public).collect();
         // The oldest: gateways have pinned it for the longest time.
         let signing = keys.swap_remove(0);
-        Ok(Self { signing, public })
+        let share = format!("hub-{}", hex::encode(&keyring.hash("broker share", &[])[..10]));
+        Ok(Self { signing, public, authority, share })
     }
 
     /// The key to sign with.
     pub fn signing(&self) -> &Signing {
         &self.signing
+    }
+
+    /// Issues the certificates of the fleet.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// Name under which the hubs share subscriptions; nobody else knows it.
+    pub fn share(&self) -> &str {
+        &self.share
     }
 
     /// All public keys as base64, for `hub_keys` in `gateway.toml`.

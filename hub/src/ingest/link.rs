@@ -8,9 +8,8 @@ use std::{
     time::Duration,
 };
 
-use passage_config::model::Mqtt;
+use passage_config::model::{Mqtt, Tls};
 use passage_protocol::{Clock, HubId, HubState, Topic, VERSION};
-use passage_transport::Unreachable;
 use rumqttc::v5::{
     AsyncClient, Event, EventLoop, MqttOptions,
     mqttbytes::{
@@ -26,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::pulse::Able;
+use crate::fleet::{Authority, machine_ms};
 
 /// Most messages of the broker that wait for our ack.
 pub(crate) const RECEIVE_MAXIMUM: u16 = 1000;
@@ -100,6 +100,10 @@ pub(crate) struct Link {
     pub(crate) hub: HubId,
     pub(crate) boot: String,
     pub(crate) mqtt: Mqtt,
+    /// Makes this hub's certificate with `tls = "fleet"`.
+    pub(crate) authority: Authority,
+    /// Name under which the hubs share what comes in.
+    pub(crate) share: String,
     pub(crate) clock: Clock,
     /// Where messages go.
     pub(crate) heard: mpsc::Sender<Message>,
@@ -148,7 +152,7 @@ impl Link {
     async fn connection(&mut self, generation: u64, stop: &CancellationToken) -> End {
         let options = match self.options() {
             Ok(options) => options,
-            Err(e) => return End::Lost(e.to_string()),
+            Err(e) => return End::Lost(format!("{e:#}")),
         };
         let (client, events) = AsyncClient::new(options, REQUESTS);
         let poller = Poller {
@@ -159,6 +163,7 @@ impl Link {
             heard: self.heard.clone(),
             state: StateTopic { hub: self.hub.clone(), boot: self.boot.clone(), clock: self.clock.clone() },
             broker: self.broker(),
+            share: self.share.clone(),
         };
         // Polling must never be cut off half-way, so it has a task of its own.
         let mut task = tokio::spawn(poller.run());
@@ -182,10 +187,15 @@ impl Link {
         }
     }
 
-    fn options(&self) -> Result<MqttOptions, Unreachable> {
+    fn options(&self) -> anyhow::Result<MqttOptions> {
+        // One for each connection, so it never ends on a hub that runs.
+        let identity = match self.mqtt.tls {
+            Some(Tls::Fleet) => Some(self.authority.identity(&self.hub, machine_ms())?),
+            _ => None,
+        };
         // What follows the name cannot be guessed, so that nobody can push this hub out by taking its client id.
         let client = format!("passage-hub-{}-{:016x}", self.hub, rand::random::<u64>());
-        let mut options = passage_transport::options(&self.mqtt, &client, None)?;
+        let mut options = passage_transport::options(&self.mqtt, &client, identity.as_ref())?;
         options.set_keep_alive(KEEP_ALIVE);
         // A member of a shared subscription that is away must not keep its part: clean start, and the session ends with the connection.
         options.set_clean_start(true);
@@ -240,6 +250,7 @@ struct Poller {
     heard: mpsc::Sender<Message>,
     state: StateTopic,
     broker: String,
+    share: String,
 }
 
 impl Poller {
@@ -254,8 +265,7 @@ impl Poller {
                         None
                     } else {
                         Some(
-                            "the broker refused the subscriptions; let the hub read passage/v1/#, $share/hub/# and $share/hub-hello/#"
-                                .to_owned(),
+                            "the broker refused the subscriptions; let the hub read passage/v1/# and shared subscriptions of it".to_owned(),
                         )
                     }
                 }
@@ -272,7 +282,7 @@ impl Poller {
 
     fn subscribe(&self) -> Option<String> {
         let own = Topic::HubState(self.state.hub.clone()).to_string();
-        let filters = [Topic::ALL_EVENTS_SHARED, Topic::ALL_HELLOS_SHARED, Topic::ALL_STATES, own.as_str()];
+        let filters = [Topic::events_shared(&self.share), Topic::hellos_shared(&self.share), Topic::ALL_STATES.to_owned(), own];
         let filters = filters.map(|filter| Filter::new(filter, QoS::AtLeastOnce));
         self.client.try_subscribe_many(filters).err().map(|e| e.to_string())
     }

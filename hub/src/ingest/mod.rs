@@ -104,6 +104,8 @@ impl Ingest {
             hub: config.id.clone(),
             boot: uuid::Uuid::new_v4().simple().to_string(),
             mqtt: config.mqtt.clone(),
+            authority: self.keys.authority().clone(),
+            share: self.keys.share().to_owned(),
             clock: self.clock.clone(),
             heard,
             outlet: outlet.clone(),

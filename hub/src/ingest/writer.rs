@@ -209,6 +209,7 @@ impl Writer {
                         backlog: envelope.backlog,
                     });
                 }
+                (_, Some(Spoil::Barred)) => warn!("a message of a gateway that was revoked was dropped"),
                 (Content::Hello(touch), _) => {
                     touches.insert(touch.clone());
                 }
@@ -235,6 +236,7 @@ fn alarm(envelope: &Checked, spoil: Spoil) {
             "two outboxes write the same epoch: an envelope went into quarantine and the epoch gets no ack any more; \
              stop the copy and delete its outbox"
         ),
+        Spoil::Barred => {}
         Spoil::IdTwice => error!(%gateway, %epoch, "an event id was used for two events; the envelope went into quarantine"),
     }
 }

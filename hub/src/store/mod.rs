@@ -8,6 +8,7 @@
 pub mod config;
 pub mod db;
 pub mod decision;
+pub mod fleet;
 pub mod gateway;
 pub mod ingest;
 pub mod message;

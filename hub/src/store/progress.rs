@@ -34,9 +34,11 @@ pub(crate) async fn mark_forked(tx: &mut Tx, gateway: &GatewayId, epoch: &str, n
     Ok(())
 }
 
-/// Every gateway that ever said hello.
+/// Every gateway that ever said hello and was not revoked since.
 pub(crate) async fn gateways(tx: &mut Tx) -> Result<Vec<GatewayId>, StoreError> {
-    let rows = tx.fetch("SELECT DISTINCT gateway FROM progress ORDER BY gateway", args![]).await?;
+    let sql =
+        "SELECT DISTINCT gateway FROM progress WHERE gateway NOT IN (SELECT gateway FROM fleet_gateway WHERE barred = 1) ORDER BY gateway";
+    let rows = tx.fetch(sql, args![]).await?;
     rows.iter().map(|row| GatewayId::checked(&row.text(0)?).map_err(|_| StoreError::Corrupt("gateway id"))).collect()
 }
 

@@ -251,6 +251,7 @@ pub fn hub_config(id: &str, mqtt: passage_config::model::Mqtt, site: passage_con
         database: String::new(),
         key_file: "unused".into(),
         mqtt,
+        fleet: None,
         api: loopback,
         console: loopback,
         metrics: None,

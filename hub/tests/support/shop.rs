@@ -137,6 +137,7 @@ pub fn config(site: Site) -> HubConfig {
         database: String::new(),
         key_file: "/nonexistent".into(),
         mqtt: Mqtt::plain("127.0.0.1", 1),
+        fleet: None,
         api: ([127, 0, 0, 1], 0).into(),
         console: ([127, 0, 0, 1], 0).into(),
         metrics: None,

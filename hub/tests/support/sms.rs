@@ -90,6 +90,7 @@ pub fn config(sms: Sms) -> HubConfig {
         database: String::new(),
         key_file: "unused".into(),
         mqtt: Mqtt::plain("127.0.0.1", 0),
+        fleet: None,
         api: ([127, 0, 0, 1], 0).into(),
         console: ([127, 0, 0, 1], 0).into(),
         metrics: None,

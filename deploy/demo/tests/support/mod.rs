@@ -7,6 +7,7 @@ pub mod crash;
 pub mod database;
 pub mod disk;
 pub mod fleet;
+pub mod guarded;
 pub mod proxy;
 pub mod publisher;
 pub mod scene;
