@@ -35,6 +35,7 @@ impl Parcel {
         match &self.content {
             Content::Envelope(envelope) => Some(&envelope.gateway),
             Content::Hello(touch) => Some(&touch.gateway),
+            Content::State(state) => state.as_ref().map(|state| &state.gateway),
             Content::Bad { gateway, .. } => gateway.as_ref(),
         }
     }
@@ -82,7 +83,7 @@ pub(crate) async fn write(
         return Ok(Written::Spoiled(barred));
     }
     put_aside(tx, batch, spoiled, now).await?;
-    gateway::heard(tx, &states(batch), now).await?;
+    gateway::heard(tx, &states(batch, spoiled), now).await?;
     let good: Vec<(usize, &Checked)> = good(batch, spoiled);
     let keys = match keys(&good) {
         Ok(keys) => keys,
@@ -178,10 +179,12 @@ fn key(envelope: &Checked, checked: &CheckedEvent) -> EventKey {
 }
 
 /// The last word of each gateway about itself, by id, so that two hubs never wait for each other in a ring.
-fn states(batch: &[Parcel]) -> Vec<GatewayState> {
+fn states(batch: &[Parcel], spoiled: &BTreeMap<usize, Spoil>) -> Vec<GatewayState> {
     let mut last = BTreeMap::new();
-    for parcel in batch {
-        if let Content::State(Some(state)) = &parcel.content {
+    for (i, parcel) in batch.iter().enumerate() {
+        if let Content::State(Some(state)) = &parcel.content
+            && !spoiled.contains_key(&i)
+        {
             last.insert(&state.gateway, state);
         }
     }
