@@ -70,7 +70,7 @@ async fn measure(seconds: u64) -> Vec<Duration> {
 fn main() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let took = runtime.block_on(measure(of("PASSAGE_BENCH_SECONDS", 20)));
-    let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize].as_secs_f64() * 1_000.0;
+    let at = |percent: usize| took[(took.len() - 1) * percent / 100].as_secs_f64() * 1_000.0;
     println!(
         "{} events at {PER_SECOND}/s: durable after p50 {:.1} ms, p99 {:.1} ms, worst {:.1} ms",
         took.len(),

@@ -220,6 +220,7 @@ impl Writer {
             self.uncount_numbered(waited.len() as u64);
             self.group.put_first(waited.iter().filter_map(Noted::of_row).collect());
             *self.ledger() = opened.ledger;
+            self.owed.clear();
         }
         let salvaged = opened.salvaged;
         self.health.uncommitted.fetch_add(salvaged.rows.len() as u64, Ordering::SeqCst);

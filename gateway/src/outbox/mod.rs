@@ -237,6 +237,7 @@ impl Outbox {
             bytes: 0,
             group: group::Group::default(),
             trouble: None,
+            owed: Vec::new(),
             is_settled: false,
         };
         let mut outbox =

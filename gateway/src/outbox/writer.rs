@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use passage_protocol::SeqRange;
+use passage_protocol::{SeqRange, SeqSet};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time,
@@ -32,6 +32,8 @@ use crate::{
 const GROUP: usize = 64;
 /// Most events that wait in memory while commits fail.
 pub(super) const RING: usize = 4_096;
+/// Acked rows that could not be deleted are tried again after this.
+const DELETE_AGAIN: Duration = Duration::from_secs(2);
 /// The time is noted on the disk at least this often.
 const TICK: Duration = Duration::from_secs(60);
 
@@ -52,6 +54,8 @@ pub struct Writer {
     pub(super) bytes: u64,
     pub(super) group: Group,
     pub(super) trouble: Option<Trouble>,
+    /// Acked rows that the disk has not let us delete yet; a hub does not repeat its ack for them.
+    pub(super) owed: Vec<SeqRange>,
     /// False when the file does not yet say what the accounts say of gone seqs.
     pub(super) is_settled: bool,
 }
@@ -66,10 +70,15 @@ impl Writer {
         tick.set_missed_tick_behavior(time::MissedTickBehavior::Skip);
         loop {
             let retry_at = self.trouble.as_ref().map(|t| t.retry_at);
+            let is_owing = !self.owed.is_empty();
             let order = tokio::select! {
                 order = self.inbox.recv() => order,
                 () = at(retry_at), if retry_at.is_some() => {
                     self.commit().await;
+                    continue;
+                }
+                () = time::sleep(DELETE_AGAIN), if is_owing => {
+                    self.delete_owed().await;
                     continue;
                 }
                 _ = tick.tick() => {
@@ -172,7 +181,27 @@ impl Writer {
                 self.ledger().deleted(&on_disk);
                 self.ledger().forget_gone(&effect.told);
             }
-            Err(e) => tracing::debug!("acked rows could not be deleted yet: {e}"),
+            Err(e) => {
+                tracing::debug!("acked rows could not be deleted yet: {e}");
+                self.owed.extend(on_disk);
+            }
+        }
+        self.publish_progress();
+    }
+
+    /// Tries again to delete what a hub has.
+    async fn delete_owed(&mut self) {
+        let owed: SeqSet = self.owed.drain(..).collect();
+        let held: Vec<SeqRange> = {
+            let ledger = self.ledger();
+            owed.ranges().iter().flat_map(|range| ledger.held().within(*range).collect::<Vec<_>>()).collect()
+        };
+        match self.delete(&held, &[]).await {
+            Ok(()) => self.ledger().deleted(&held),
+            Err(e) => {
+                tracing::debug!("acked rows could not be deleted yet: {e}");
+                self.owed = held;
+            }
         }
         self.publish_progress();
     }
@@ -207,6 +236,8 @@ impl Writer {
         rows::put_numbers(&mut tx, &Numbers::of(&after, self.keeper.clock().now())).await?;
         tx.commit().await?;
         *self.ledger() = after;
+        // Its numbers name other events now.
+        self.owed.clear();
         self.publish_progress();
         Ok(())
     }
