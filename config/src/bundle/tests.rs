@@ -58,10 +58,13 @@ fn a_gateway_does_not_take_the_site_of_another_shop() {
     assert!(error.contains("lyon-bellecour") && error.contains("paris-marais") && error.contains("Mend:"), "{error}");
 }
 
+/// A mistake to make in a sound bundle.
+type Break = fn(&mut Bundle);
+
 #[test]
 fn what_would_break_the_machines_is_refused() {
     let (_, good) = shop();
-    let broken: [(&str, fn(&mut Bundle)); 14] = [
+    let broken: [(&str, Break); 14] = [
         ("a store without its brand", |b| b.brands.clear()),
         ("no store of its own", |b| b.store = Some("paris-marais".parse().unwrap())),
         ("a geofence without its store", |b| b.geofences[0].store = "paris-marais".parse().unwrap()),

@@ -90,7 +90,6 @@ impl Index {
 }
 
 /// The bits of a cell that are not the slot, of the high bits of a hash.
-#[expect(clippy::cast_possible_truncation, reason = "12 bits of a hash")]
 fn tag(hash: u64) -> u32 {
     (hash >> 32) as u32 & !SLOT
 }

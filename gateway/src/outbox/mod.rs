@@ -189,6 +189,9 @@ pub struct Progress {
     pub held: u64,
 }
 
+/// Saved states as they lie in the file: machine, key, value.
+pub type SavedRows = Vec<(String, Vec<u8>, Vec<u8>)>;
+
 /// Handle of the outbox; clones share one file.
 #[derive(Debug, Clone)]
 pub struct Outbox {
@@ -202,7 +205,7 @@ pub struct Outbox {
     boot: Arc<str>,
     replay: u64,
     set_aside: Option<PathBuf>,
-    salvaged: Arc<Vec<(String, Vec<u8>, Vec<u8>)>>,
+    salvaged: Arc<SavedRows>,
 }
 
 impl Outbox {
@@ -342,7 +345,7 @@ impl Outbox {
     }
 
     /// States to restore at a start: machine, key, value. None while the file is not open.
-    pub async fn saved_states(&self) -> Result<Vec<(String, Vec<u8>, Vec<u8>)>, OutboxError> {
+    pub async fn saved_states(&self) -> Result<SavedRows, OutboxError> {
         if !self.salvaged.is_empty() {
             return Ok(self.salvaged.to_vec());
         }

@@ -186,8 +186,8 @@ mod tests {
 
     #[test]
     fn what_is_remembered_has_a_bound() {
-        let mut commands = Commands::default();
-        commands.taken = (0..MOST as u128).map(|id| (Uuid::from_u128(id), Millis(HOUR))).collect();
+        let taken = (0..MOST as u128).map(|id| (Uuid::from_u128(id), Millis(HOUR))).collect();
+        let mut commands = Commands { taken, ..Commands::default() };
         assert!(take(&mut commands, &signed(5_000, HOUR), 0).unwrap_err().contains("1,000"));
         take(&mut commands, &signed(5_000, 3 * HOUR), 2 * HOUR).unwrap();
         assert_eq!(commands.taken.len(), 1);

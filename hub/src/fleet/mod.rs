@@ -16,6 +16,7 @@ pub use invite::{Refused, Wish, invite, revoke};
 pub use watch::Watch;
 
 /// Machine time in milliseconds since 1970. Certificates and invitations end by it, whatever the business clock says.
+#[expect(clippy::disallowed_methods, reason = "certificates end by the machine's clock")]
 pub fn machine_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)

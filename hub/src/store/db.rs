@@ -116,7 +116,7 @@ pub enum Db {
         read: SqlitePool,
     },
     /// A server.
-    Postgres(Server),
+    Postgres(Box<Server>),
 }
 
 /// A transaction. Dropping it rolls back.
@@ -168,7 +168,7 @@ impl Db {
     async fn open_postgres(url: &str) -> Result<Self, StoreError> {
         let server = Server::open(url).await?;
         sqlx::migrate!("migrations/postgres").run(&server.connections().pool).await?;
-        Ok(Self::Postgres(server))
+        Ok(Self::Postgres(Box::new(server)))
     }
 
     /// Asks the server for a sign of life. SQLite has no server and is always there.
@@ -237,7 +237,11 @@ impl Db {
             }
             Self::Postgres(server) => {
                 let now = server.connections();
-                let _ = now.ask(async { Ok(now.pool.close().await) }).await;
+                let close = async {
+                    now.pool.close().await;
+                    Ok(())
+                };
+                let _ = now.ask(close).await;
             }
         }
     }

@@ -125,7 +125,7 @@ impl Till {
         for _ in 0..count {
             let n = self.reports;
             let phone = &self.phones[n % 2];
-            let phase = if n / 2 % 2 == 0 { "enter" } else { "exit" };
+            let phase = if (n / 2).is_multiple_of(2) { "enter" } else { "exit" };
             let at = self.scene.now().max(Millis(self.last.0 + 1));
             (self.reports, self.last) = (n + 1, at);
             let body = json!({ "store": STORES[n / 4 % 2], "phase": phase, "at": at });

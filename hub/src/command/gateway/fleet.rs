@@ -93,7 +93,7 @@ fn told(fleet: Option<&Fleet>) -> &'static str {
 async fn list(db: &Db) -> anyhow::Result<()> {
     let mut tx = db.begin_read().await?;
     let listed = crate::store::fleet::list(&mut tx).await?;
-    println!("{:<40} {:<30} {}", "gateway", "store", "state");
+    println!("{:<40} {:<30} state", "gateway", "store");
     for gateway in &listed {
         let place = gateway.store.as_ref().map_or(if gateway.position { "(positions)" } else { "-" }, StoreId::as_str);
         println!("{:<40} {place:<30} {}", gateway.gateway.as_str(), state(gateway, machine_ms()));
