@@ -90,7 +90,7 @@ async fn an_event_of_an_earlier_boot_is_told_by_its_age_on_the_wall_clock() {
     b.close().await;
     let options = SqliteConnectOptions::new().filename(dir.path().join("outbox.db"));
     let mut file = SqliteConnection::connect_with(&options).await.unwrap();
-    sqlx::query("UPDATE row SET boot = 'another', json = CAST(replace(CAST(json AS TEXT), '\"mono\":', '\"mono\":9') AS BLOB)")
+    sqlx::query("UPDATE row SET boot = 'another', json = CAST(json_set(CAST(json AS TEXT), '$.mono', 5) AS BLOB)")
         .execute(&mut file)
         .await
         .unwrap();

@@ -92,11 +92,8 @@ impl Writer {
         }
         let pause = before.map_or(FIRST_PAUSE, |t| (t.pause * 2).min(LAST_PAUSE));
         self.trouble = Some(Trouble { retry_at: now + pause, pause, told_at: told_at.unwrap_or(now) });
-        if let Refused::Sql(e) = why
-            && needs_reopening(e)
-        {
-            // The next try opens it anew, which also finds damage and sets the file aside.
-            self.leave_file().await;
+        if let Refused::Sql(e) = why {
+            self.after_error(e).await;
         }
     }
 
@@ -136,7 +133,7 @@ impl Writer {
         let count = self.group.events.len() as u64;
         self.reserve(count).await?;
         let waited = self.ring.all();
-        if count + waited.len() as u64 > 0 && !disk::has_room(&self.dir) {
+        if !disk::has_room(&self.dir) {
             return Err(Refused::AlmostFull);
         }
         let store = self.store()?;
@@ -230,8 +227,18 @@ impl Writer {
         self.store.set(Some(opened.store));
     }
 
+    /// After some errors the file is opened anew with the next group, which also finds damage and sets the file aside.
+    pub(super) async fn after_error(&mut self, e: &sqlx::Error) {
+        if needs_reopening(e) {
+            self.leave_file().await;
+        }
+    }
+
     /// Closes a file that will not get well again.
     async fn leave_file(&mut self) {
+        self.is_settled = false;
+        let now = Instant::now();
+        self.trouble.get_or_insert(Trouble { retry_at: now + FIRST_PAUSE, pause: FIRST_PAUSE, told_at: now });
         if let Some(store) = self.store.set(None) {
             store.close().await;
         }

@@ -121,9 +121,10 @@ fn is_damage(e: &sqlx::Error) -> bool {
     matches!(code(e), Some(11 | 26))
 }
 
-/// True when the open file will not get well again, but one that is opened anew may: damage, SQLITE_READONLY, SQLITE_IOERR, SQLITE_CANTOPEN.
+/// True when the open file may not get well again, but one that is opened anew may: damage, SQLITE_READONLY, SQLITE_IOERR, SQLITE_CANTOPEN; and
+/// SQLITE_FULL, after which a connection was seen to answer commits that never reached the disk.
 fn needs_reopening(e: &sqlx::Error) -> bool {
-    is_damage(e) || matches!(code(e), Some(8 | 10 | 14))
+    is_damage(e) || matches!(code(e), Some(8 | 10 | 13 | 14))
 }
 
 /// What the file says of its seqs, and the time.

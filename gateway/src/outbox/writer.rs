@@ -184,6 +184,7 @@ impl Writer {
             Err(e) => {
                 tracing::debug!("acked rows could not be deleted yet: {e}");
                 self.owed.extend(on_disk);
+                self.after_refusal(&e).await;
             }
         }
         self.publish_progress();
@@ -201,9 +202,16 @@ impl Writer {
             Err(e) => {
                 tracing::debug!("acked rows could not be deleted yet: {e}");
                 self.owed = held;
+                self.after_refusal(&e).await;
             }
         }
         self.publish_progress();
+    }
+
+    async fn after_refusal(&mut self, e: &OutboxError) {
+        if let OutboxError::Read(e) = e {
+            self.after_error(e).await;
+        }
     }
 
     async fn delete(&mut self, ranges: &[SeqRange], told: &[SeqRange]) -> Result<(), OutboxError> {
@@ -254,6 +262,7 @@ impl Writer {
         };
         if let Err(e) = noted.await {
             tracing::debug!("the time could not be noted: {e}");
+            self.after_error(&e).await;
         }
     }
 
