@@ -27,7 +27,7 @@ async fn a_broker_with_a_limit_that_it_does_not_tell_gets_smaller_envelopes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_that_no_broker_takes_becomes_a_dead_letter_and_holds_nobody_up() {
     // One event of the usual size just fits into an envelope; one with a long name of its zone does not.
-    let broker = Mosquitto::start_with("allow_anonymous true\nmessage_size_limit 620\n", &[]);
+    let broker = Mosquitto::start_with("allow_anonymous true\nmessage_size_limit 475\n", &[]);
     let dir = TempDir::new().unwrap();
     let hub = FakeHub::start(broker.port).await;
     let b = Box1::open(dir.path()).await;
