@@ -77,7 +77,7 @@ impl Writer {
 
     async fn failed(&mut self, why: &Refused) {
         self.health.flag(FAILING, true);
-        self.keep_in_ring();
+        self.fill_ring();
         self.group.forget_who_gave_up();
         let now = Instant::now();
         let before = self.trouble.take();
@@ -98,7 +98,7 @@ impl Writer {
     }
 
     /// Gives waiting events the seqs that are reserved, so that they can be sent; when memory is full, the least useful go.
-    pub(super) fn keep_in_ring(&mut self) {
+    pub(super) fn fill_ring(&mut self) {
         let (mut room, mut seq) = {
             let ledger = self.ledger();
             (ledger.room(), ledger.next())

@@ -157,6 +157,9 @@ impl Slot {
     }
 }
 
+/// A saved state as the file has it: machine, key, value.
+type Saved = (String, Vec<u8>, Vec<u8>);
+
 /// Held events that may go into one envelope.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Picked {
@@ -206,7 +209,7 @@ pub struct Outbox {
     boot: Arc<str>,
     replay: u64,
     set_aside: Option<PathBuf>,
-    salvaged: Arc<SavedRows>,
+    salvaged: Arc<Vec<Saved>>,
 }
 
 impl Outbox {

@@ -111,7 +111,7 @@ impl Writer {
                     if self.may_try() {
                         self.commit().await;
                     } else {
-                        self.keep_in_ring();
+                        self.fill_ring();
                     }
                 }
                 Order::Apply { ack, done } => {
