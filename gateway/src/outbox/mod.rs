@@ -158,7 +158,7 @@ impl Slot {
 }
 
 /// A saved state as the file has it: machine, key, value.
-type Saved = (String, Vec<u8>, Vec<u8>);
+pub type Saved = (String, Vec<u8>, Vec<u8>);
 
 /// Held events that may go into one envelope.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -192,9 +192,6 @@ pub struct Progress {
     /// Events held.
     pub held: u64,
 }
-
-/// Saved states as they lie in the file: machine, key, value.
-pub type SavedRows = Vec<(String, Vec<u8>, Vec<u8>)>;
 
 /// Handle of the outbox; clones share one file.
 #[derive(Debug, Clone)]
@@ -349,7 +346,7 @@ impl Outbox {
     }
 
     /// States to restore at a start: machine, key, value. None while the file is not open.
-    pub async fn saved_states(&self) -> Result<SavedRows, OutboxError> {
+    pub async fn saved_states(&self) -> Result<Vec<Saved>, OutboxError> {
         if !self.salvaged.is_empty() {
             return Ok(self.salvaged.to_vec());
         }
