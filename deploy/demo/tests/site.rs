@@ -80,7 +80,7 @@ impl Shop {
 
     /// What the hub knows of the market: phases, oldest first.
     async fn phases(&self) -> Vec<String> {
-        rows(&self.scene, "hub.db", "SELECT phase FROM event WHERE zone = 'lyon-market' ORDER BY at, id").await
+        rows(&self.scene, "hub.db", "SELECT phase FROM event WHERE zone = 'lyon-market' ORDER BY seq").await
     }
 
     async fn until_phases(&self, wanted: &[&str]) {
@@ -102,7 +102,7 @@ async fn what_is_applied_is_in_force_within_seconds_stays_without_a_broker_and_n
     let publisher = Publisher::connect(broker.port);
     scene.hub(&["import"]);
     let _hub = scene.start_hub().await;
-    let (phone, _) = scene.enrol_with_key("C-00001").await;
+    let phone = scene.enrol("C-00001", "maison-aubrac", &["presence"]).await.unwrap();
     let shop = Shop { scene, witness, publisher, phone };
     let more = format!("site = \"hub\"\nposition_listen = \"{}\"", shop.scene.positions);
     shop.scene.write_gateway(GATEWAY, None, "\"none\"", &more);
