@@ -13,10 +13,10 @@ use crate::{
     collect::{Collector, mistake},
     common, fleet,
     hours::DayWindow,
-    model::{Caps, HubConfig, Imports, MessageIds, Retention, Secret, Smpp, Sms, Windows},
+    model::{Caps, Grant, HubConfig, Imports, MessageIds, Retention, Secret, Smpp, Sms, Web, Windows},
     mqtt, offer,
     reader::{Field, Reader},
-    site,
+    site, web,
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -33,7 +33,8 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<HubConfig> {
     let console = r.or("console", loopback(8081), console);
     let metrics = r.may("metrics", |f| f.address());
     let clock = common::clock(&r);
-    let api_tokens = r.or("api_tokens", BTreeMap::new(), api_tokens);
+    let (api_tokens, grants) = r.or("api_tokens", Tokens::default(), api_tokens);
+    let web = Web { grants, ..r.or("web", Web::default(), web::read) };
     let position_secret = r.may("position_secret", |f| crate::gateway::position_secret(&f));
     let sms = r.or("sms", Sms::Sandbox, |f| sms(f, &clock));
     let caps = r.or("caps", Caps::default(), caps);
@@ -60,6 +61,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<HubConfig> {
         metrics,
         clock,
         api_tokens,
+        web,
         position_secret,
         sms,
         caps,
@@ -116,8 +118,16 @@ fn console(f: Field<'_>) -> Option<SocketAddr> {
     f.refuse(mistake("P045", "the console has no accounts yet and may be seen on this machine alone", "not a loopback address", mend))
 }
 
-fn api_tokens(f: Field<'_>) -> Option<BTreeMap<String, Secret>> {
-    Some(f.each(|f| f.id_of_key().zip(f.secret()))?.into_iter().collect())
+/// Secrets and what they may do, by name.
+type Tokens = (BTreeMap<String, Secret>, BTreeMap<String, Grant>);
+
+fn api_tokens(f: Field<'_>) -> Option<Tokens> {
+    let mut tokens = Tokens::default();
+    for (name, (secret, grant)) in f.each(|f| f.id_of_key().zip(web::token(f)))? {
+        tokens.1.extend(grant.map(|grant| (name.clone(), grant)));
+        tokens.0.insert(name, secret);
+    }
+    Some(tokens)
 }
 
 fn sms(f: Field<'_>, clock: &Clock) -> Option<Sms> {

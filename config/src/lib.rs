@@ -6,6 +6,7 @@
 
 mod brand;
 pub mod bundle;
+pub mod channel;
 mod collect;
 mod common;
 pub mod diagnostic;
@@ -26,9 +27,11 @@ mod site;
 mod source;
 mod store;
 pub mod template;
+mod tracking;
 mod tree;
 mod value;
 mod wake;
+mod web;
 
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use geofence::{PlainFence, PlainFences, load_fences};
@@ -40,7 +43,8 @@ use std::path::{Path, PathBuf};
 use collect::Collector;
 use reader::Reader;
 
-/// Reads `hub.toml` at `file` and the folders beside it (`brands`, `stores`, `geofences`, `campaigns`, `offers`, `products.csv`, `visit.toml`),
+/// Reads `hub.toml` at `file` and the folders beside it (`brands`, `stores`, `geofences`, `campaigns`, `offers`, `products.csv`, `visit.toml`,
+/// `tracking.toml`, `channels.toml`),
 /// or those in the folder that its key `site` names.
 ///
 /// # Errors

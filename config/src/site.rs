@@ -1,6 +1,7 @@
 //! Reads the folder that gateways and hubs share, and checks the files against each other.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
@@ -8,16 +9,16 @@ use std::{
 use passage_protocol::StoreId;
 
 use crate::{
-    brand,
+    brand, channel,
     collect::{Collector, mistake, plain},
     gateways,
     geofence::{self, Fences},
-    model::{Brand, Site, Store, VisitRules},
+    model::{Brand, Product, Site, Store, TouchRules, VisitRules},
     offer::{self, Placed},
     product,
     reader::{Field, Reader},
     source::Source,
-    store,
+    store, tracking,
     tree::{Node, toml},
 };
 
@@ -55,8 +56,11 @@ pub(crate) fn read(dir: &Path, out: &Collector) -> Loaded {
     names.entities = brands.iter().map(|(id, b)| (id.clone(), b.entities.keys().cloned().collect())).collect();
     let stores: BTreeMap<StoreId, Store> =
         decode(&stores, out, |r, id| store::read(r, &id.parse().ok()?, &names)).filter_map(|(id, s)| Some((id.parse().ok()?, s))).collect();
-    let campaigns = decode(&campaigns, out, store::campaign).collect();
+    let touch = RefCell::default();
+    let campaigns = decode(&campaigns, out, |r, id| store::campaign(r, id, &mut touch.borrow_mut())).collect();
     let products = product::read(&dir.join("products.csv"), out);
+    let mut touch = touch.into_inner();
+    touchpoints(dir, &products, &mut touch, out);
     let visit = visit(dir, out);
     let fences = fences(dir, &names, &stores, out);
     let gateways = documents(dir, "gateways", out);
@@ -71,9 +75,11 @@ pub(crate) fn read(dir: &Path, out: &Collector) -> Loaded {
         })
         .collect();
     offer::ties(&placed, out);
+    tracking::not_sensitive(&touch, &placed, out);
 
     let offers = placed.iter().map(|p| (p.offer.id.clone(), p.offer.clone())).collect();
-    let site = Site { revision: out.revision(), brands, stores, geofences: fences.good, campaigns, offers, products, gateways, visit };
+    let site =
+        Site { revision: out.revision(), brands, stores, geofences: fences.good, campaigns, offers, products, gateways, visit, touch };
     Loaded { site, offers: placed }
 }
 
@@ -166,17 +172,25 @@ fn share_beacons(a: &Brand, b: &Brand) -> bool {
 }
 
 fn visit(dir: &Path, out: &Collector) -> VisitRules {
-    let file = dir.join("visit.toml");
+    optional(dir, "visit.toml", out, store::visit).unwrap_or_default()
+}
+
+/// `tracking.toml` and `channels.toml`.
+fn touchpoints(dir: &Path, products: &BTreeMap<String, Product>, touch: &mut TouchRules, out: &Collector) {
+    optional(dir, "tracking.toml", out, |r| tracking::read(r, products, touch));
+    touch.channels = optional(dir, "channels.toml", out, channel::read).unwrap_or_default();
+}
+
+/// What `read` makes of a file that may be left out.
+fn optional<T>(dir: &Path, name: &str, out: &Collector, read: impl FnOnce(Reader<'_>) -> T) -> Option<T> {
+    let file = dir.join(name);
     if !file.exists() {
-        return VisitRules::default();
+        return None;
     }
-    let read = || {
-        let source = out.read(&file)?;
-        out.revise("visit.toml".into(), &source);
-        let tree = toml::read(&source, out)?;
-        Some(store::visit(Reader::root(&source, out, &tree)?))
-    };
-    read().unwrap_or_default()
+    let source = out.read(&file)?;
+    out.revise(name.to_owned(), &source);
+    let tree = toml::read(&source, out)?;
+    Some(read(Reader::root(&source, out, &tree)?))
 }
 
 fn fences(dir: &Path, names: &Names, stores: &BTreeMap<StoreId, Store>, out: &Collector) -> Fences {

@@ -8,9 +8,10 @@ use passage_protocol::StoreId;
 use crate::{
     collect::{mistake, suggest},
     geofence,
-    model::{Campaign, Store, VisitRules},
+    model::{Campaign, Store, TouchRules, VisitRules},
     reader::{Field, Reader},
     site::Names,
+    tracking,
 };
 
 /// Reads one store.
@@ -59,7 +60,7 @@ fn in_country(f: &Field<'_>, at: Point<f64>, country: Option<&str>) -> Option<Po
 }
 
 /// Reads one campaign.
-pub(crate) fn campaign(r: Reader<'_>, id: &str) -> Option<Campaign> {
+pub(crate) fn campaign(r: Reader<'_>, id: &str, touch: &mut TouchRules) -> Option<Campaign> {
     let name = r.need("name", "name = \"..\", as people read it", |f| f.text().map(str::to_owned));
     let channel = r.need("channel", "channel = \"social\"", |f| f.text().map(str::to_owned));
     let starts = r.need("starts", "starts = \"2026-11-01T00:00:00+01:00\"", |f| f.instant());
@@ -75,6 +76,7 @@ pub(crate) fn campaign(r: Reader<'_>, id: &str) -> Option<Campaign> {
             _ => Some(ends),
         }
     });
+    tracking::campaign(&r, id, touch);
     r.done();
     Some(Campaign { id: id.to_owned(), name: name?, channel: channel?, starts: starts?, ends: ends? })
 }

@@ -16,7 +16,7 @@ use passage_hub::{
         decision::Mark,
     },
     sms::{MessageState, PastMessage},
-    touchpoint::{Purchase, TouchKind, Touchpoint},
+    touchpoint::{Detail, Purchase, TouchKind, Touchpoint},
     visit::Cause,
 };
 use passage_protocol::{Millis, Signal, Zone};
@@ -60,7 +60,7 @@ fn case() -> Case {
 fn touch(kind: TouchKind, at: Millis) -> Touchpoint {
     let (identifier_kind, identifier) = (IdentifierKind::Cookie, Key([1; 32]));
     let (campaign, channel, sku, size) = (None, None, None, None);
-    Touchpoint { id: format!("site/{at}"), at, kind, campaign, channel, sku, size, identifier_kind, identifier }
+    Touchpoint { id: format!("site/{at}"), at, kind, campaign, channel, sku, size, identifier_kind, identifier, detail: Detail::default() }
 }
 
 fn look(day: i64, sku: &str, size: Option<&str>) -> Touchpoint {

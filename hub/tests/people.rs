@@ -583,7 +583,7 @@ async fn touchpoint_files_are_taken_line_by_line_and_only_once() {
                     yesterday,click,automne,email,,,email,anne@example.fr,m2\n\
                     2026-11-18T10:00:00+01:00,click,automne,email,,,loyalty_card,4111111111111111,m3\n\
                     2026-11-19T10:00:00+01:00,view,,,coat-camel,42,crm_id,C1,\n";
-        let import = async || import_touchpoints(&db, &hub.keyring, "FR", "mailer", file.as_bytes(), hub.clock.now()).await.unwrap();
+        let import = async || import_touchpoints(&db, &hub.keyring, &hub.config, "mailer", file.as_bytes(), hub.clock.now()).await.unwrap();
         let report = import().await;
         assert_eq!((report.rows, report.stored, report.refused), (4, 2, 2), "{report}");
         assert_eq!(report.faults.iter().map(|f| f.line).collect::<Vec<_>>(), [3, 4]);

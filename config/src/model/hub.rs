@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use passage_protocol::{Clock, HubId, PositionSecret};
 
-use super::{Fleet, Mqtt, Site, VisitRules};
+use super::{Fleet, Mqtt, Site, VisitRules, Web};
 use crate::hours::DayWindow;
 
 /// How many messages one member and one destination may get.
@@ -67,6 +67,8 @@ pub struct HubConfig {
     pub clock: Clock,
     /// Bearer tokens of sources of touchpoints, by name.
     pub api_tokens: BTreeMap<String, Secret>,
+    /// How web sites and tags reach this hub, and what each token may do.
+    pub web: Web,
     /// Common secret with the position gateways; with it, enrolment tells each app its key for encrypted reports.
     pub position_secret: Option<PositionSecret>,
     /// How SMS leave.

@@ -7,6 +7,7 @@ mod hub;
 mod mqtt;
 mod offer;
 mod site;
+mod touch;
 mod wake;
 
 pub use fleet::*;
@@ -15,4 +16,5 @@ pub use hub::*;
 pub use mqtt::*;
 pub use offer::*;
 pub use site::*;
+pub use touch::*;
 pub use wake::*;

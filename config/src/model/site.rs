@@ -13,6 +13,7 @@ use passage_protocol::{FenceId, GatewayId, Millis, StaticBeacon, StoreId};
 use super::{
     gateway::{GeofenceRules, PresenceRules},
     offer::{Offer, Trigger},
+    touch::TouchRules,
 };
 use crate::hours::Hours;
 
@@ -37,9 +38,16 @@ pub struct Site {
     pub gateways: BTreeMap<GatewayId, SiteGateway>,
     /// When a stay is a visit. Gateways take their dwell marks from it.
     pub visit: VisitRules,
+    /// What may be told of contacts with the brand.
+    pub touch: TouchRules,
 }
 
 impl Site {
+    /// True if this article is of a category that never leaves.
+    pub fn is_sensitive(&self, sku: &str) -> bool {
+        !self.touch.sensitive.is_empty() && self.products.get(sku).is_some_and(|p| self.touch.sensitive.contains(&p.category))
+    }
+
     /// The dwells that gateways report, in rising order: 2, 5 and 10 minutes and then doubling up to 4 hours, the least dwells of a visit, and
     /// the dwells that offers wait for.
     pub fn dwell_marks(&self) -> Vec<Duration> {

@@ -1,6 +1,7 @@
 //! Who is calling.
 
 use axum::http::{HeaderMap, header};
+use passage_config::Scope;
 use passage_protocol::{InstallationId, Millis, PositionToken, sign::Pinned};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -19,7 +20,12 @@ pub(super) enum Caller {
 impl Api {
     /// The name of the API token that the request carries.
     pub(super) fn source(&self, headers: &HeaderMap) -> Result<String, Problem> {
-        let given = Sha256::digest(bearer(headers)?.as_bytes());
+        self.source_of(bearer(headers)?)
+    }
+
+    /// The name of the API token `token`.
+    pub(super) fn source_of(&self, token: &str) -> Result<String, Problem> {
+        let given = Sha256::digest(token.as_bytes());
         let config = self.config.borrow();
         let mut found = None;
         // All are compared, and by their digests, so that the time says nothing.
@@ -31,9 +37,18 @@ impl Api {
         found.ok_or_else(Problem::unauthorized)
     }
 
+    /// Refuses a source whose token was made for other calls.
+    pub(super) fn may(&self, source: &str, scope: Scope) -> Result<(), Problem> {
+        match self.config.borrow().web.grants.get(source) {
+            Some(grant) if !grant.may.contains(&scope) => Err(Problem::forbidden()),
+            _ => Ok(()),
+        }
+    }
+
     /// A source of the configuration, or an app that shows its position token.
     pub(super) fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
         if let Ok(name) = self.source(headers) {
+            self.may(&name, Scope::App)?;
             return Ok(Caller::Source(name));
         }
         let public = self.signing.public();

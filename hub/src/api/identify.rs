@@ -8,12 +8,13 @@ use axum::{
     extract::{State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode},
 };
+use passage_config::Scope;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
     api::{Api, Problem},
-    identity::{IdentifierKind, Key, Purpose, graph::Attach, normalise::canonical},
+    identity::{IdentifierKind, Key, MemberId, Purpose, graph::Attach, normalise::canonical},
     store::people::{
         self, consent,
         graph::{self, Claim},
@@ -38,22 +39,59 @@ pub(super) async fn identify(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, Problem> {
     let source = api.source(&headers)?;
+    api.may(&source, Scope::Identify)?;
     let body = body?;
     let body: Identify = Problem::json(&body)?;
-    let cookie = api.key(IdentifierKind::Cookie, &body.cookie)?;
-    let crm_id = api.key(IdentifierKind::CrmId, &body.crm_id)?;
     let reason = if body.reason.is_empty() { "login" } else { body.reason.as_str() };
+    let said = Link { kind: IdentifierKind::Cookie, value: &body.cookie, crm_id: &body.crm_id, reason, source: &source };
+    link(&api, &said).await
+}
+
+/// Who holds which key, as a source says.
+pub(super) struct Link<'a> {
+    pub kind: IdentifierKind,
+    pub value: &'a str,
+    pub crm_id: &'a str,
+    /// The moment.
+    pub reason: &'a str,
+    pub source: &'a str,
+}
+
+/// Ties a key to a member who grants `match`.
+pub(super) async fn link(api: &Api, said: &Link<'_>) -> Result<Json<Value>, Problem> {
+    let key = api.key(said.kind, said.value)?;
+    let crm_id = api.key(IdentifierKind::CrmId, said.crm_id)?;
+    let (source, reason) = (said.source, said.reason);
     if reason.len() > 40 || !reason.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') {
         return Err(Problem::bad("reason", "reason is a word such as 'login', of at most 40 small letters and dashes"));
     }
-    let now = api.clock.now();
+    let member = graph::holder(&mut api.db.begin_read().await?, IdentifierKind::CrmId, &crm_id).await?.ok_or_else(not_granted)?;
+    tie(api, key, &ToMember { kind: said.kind, value: said.value, member, reason, source }).await
+}
+
+/// A key of a member who is known already.
+pub(super) struct ToMember<'a> {
+    pub kind: IdentifierKind,
+    pub value: &'a str,
+    pub member: MemberId,
+    /// The moment.
+    pub reason: &'a str,
+    pub source: &'a str,
+}
+
+/// Ties a key to this member if she grants `match`.
+pub(super) async fn link_to(api: &Api, said: &ToMember<'_>) -> Result<(), Problem> {
+    tie(api, api.key(said.kind, said.value)?, said).await.map(|_| ())
+}
+
+async fn tie(api: &Api, key: Key, said: &ToMember<'_>) -> Result<Json<Value>, Problem> {
     let mut tx = api.db.begin().await?;
     people::changes(&mut tx).await?;
-    let Some(member) = graph::holder(&mut tx, IdentifierKind::CrmId, &crm_id).await? else { return Err(not_granted()) };
-    if !consent::any(&consent::standing(&mut tx, member).await?, Purpose::Match) {
+    if !consent::any(&consent::standing(&mut tx, said.member).await?, Purpose::Match) {
         return Err(not_granted());
     }
-    let claim = Claim { kind: IdentifierKind::Cookie, key: cookie, member, source: &source, reason, at: now };
+    let ToMember { kind, member, reason, source, .. } = *said;
+    let claim = Claim { kind, key, member, source, reason, at: api.clock.now() };
     let verdict = graph::claim(&mut tx, &claim).await?;
     tx.commit().await?;
     match verdict {

@@ -7,22 +7,32 @@
 //! | `DELETE /v1/app/installations/{id}` | this phone shall not be detected any more |
 //! | `POST /v1/touchpoints` | contacts with the brand: a JSON array, or one JSON object per line |
 //! | `POST /v1/identify` | the holder of this cookie logged in as this customer |
+//! | `POST /v1/track`, `/v1/page`, `/v1/batch`, ... | the same and more from site tags in the form of Segment's libraries |
+//! | `POST /v1/webhooks/{name}` | calls and orders from systems that sign what they say |
+//! | `GET /q/{code}`, `/r/{code}`, `/o/{code}.gif` | a printed code was scanned, a link followed, a mail opened |
 //!
 //! Every call carries `Authorization: Bearer` with one of the hub's API tokens. Errors are `application/problem+json` (RFC 9457) with a `code`; they
 //! never repeat an identifier.
 
 mod auth;
+mod cors;
+mod desk;
 mod enrol;
 mod identify;
 mod problem;
+mod redirect;
+mod row;
+mod tags;
 mod touchpoints;
+mod webhook;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    routing::{delete, post},
+    middleware,
+    routing::{delete, get, post},
 };
 use passage_config::HubConfig;
 use passage_protocol::{Clock, sign::Signing};
@@ -34,6 +44,7 @@ use crate::{
     notice::Notices,
     store::Db,
 };
+use desk::Desk;
 pub use problem::Problem;
 
 /// Largest body in bytes.
@@ -62,17 +73,26 @@ pub struct Api {
 
 impl Api {
     /// All routes.
-    pub fn router(self) -> Router {
+    fn router(self: Arc<Self>, desk: Arc<Desk>) -> Router {
+        let touchpoints = Router::new()
+            .route("/v1/touchpoints", post(touchpoints::take))
+            .route("/v1/identify", post(tags::identify))
+            .route("/v1/webhooks/{name}", post(webhook::take))
+            .route("/v1/{call}", post(tags::take))
+            .route("/q/{code}", get(redirect::scanned))
+            .route("/r/{code}", get(redirect::clicked))
+            .route("/o/{code}", get(redirect::opened))
+            .with_state(desk);
         Router::new()
             .route("/v1/app/installations", post(enrol::enrol))
             .route("/v1/app/installations/{id}/token", post(enrol::refresh_token))
             .route("/v1/app/installations/{id}", delete(enrol::revoke))
-            .route("/v1/touchpoints", post(touchpoints::take))
-            .route("/v1/identify", post(identify::identify))
             .fallback(|| async { Problem::not_found("there is nothing under this path") })
             .method_not_allowed_fallback(|| async { Problem::method() })
+            .with_state(Arc::clone(&self))
+            .merge(touchpoints)
             .layer(DefaultBodyLimit::max(MAX_BODY))
-            .with_state(Arc::new(self))
+            .layer(middleware::from_fn_with_state(self, cors::cors))
     }
 
     /// Opens the port. From then on callers wait and are not refused.
@@ -82,17 +102,28 @@ impl Api {
 
     /// Serves until `stop`, then lets open requests end within 5 s.
     pub async fn run(self, socket: TcpListener, stop: CancellationToken) {
-        let serve = axum::serve(socket, self.router()).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let api = Arc::new(self);
+        let desk = Arc::new(Desk::new(Arc::clone(&api)));
+        let serve = axum::serve(socket, api.router(Arc::clone(&desk))).with_graceful_shutdown(stop.clone().cancelled_owned());
         let late = async {
             stop.cancelled().await;
             tokio::time::sleep(GRACE).await;
         };
-        tokio::select! {
-            served = async { serve.await } => if let Err(error) = served {
-                tracing::error!(%error, "the API stopped serving");
-            },
-            () = late => tracing::info!("the API closed connections that were still busy {GRACE:?} after the stop"),
-        }
+        let serve = async {
+            tokio::select! {
+                served = async { serve.await } => if let Err(error) = served {
+                    tracing::error!(%error, "the API stopped serving");
+                },
+                () = late => tracing::info!("the API closed connections that were still busy {GRACE:?} after the stop"),
+            }
+        };
+        // Calls that end within the grace are counted too.
+        let served = CancellationToken::new();
+        let serve = async {
+            serve.await;
+            served.cancel();
+        };
+        tokio::join!(serve, desk.flush(&served));
     }
 }
 

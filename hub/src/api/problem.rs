@@ -41,6 +41,10 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "send 'Authorization: Bearer' with a token that this hub knows")
     }
 
+    pub(super) fn forbidden() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "scope", "this token was made for other calls; the key `may` of hub.toml says for which")
+    }
+
     /// Reads a JSON body. serde's own text is left out because it may quote a value.
     pub(crate) fn json<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T, Self> {
         serde_json::from_slice(body).map_err(|e| {
@@ -63,7 +67,7 @@ impl IntoResponse for Problem {
         let mut response = (self.status, body.to_string()).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if self.status == StatusCode::UNAUTHORIZED {

@@ -57,8 +57,23 @@ pub fn window(kind: TouchKind, windows: &Windows) -> Option<Duration> {
         // Mail programs open mails by themselves, so an opened mail is worth no more than an ad that was seen.
         TouchKind::View | TouchKind::Open => Some(windows.view),
         TouchKind::Qr | TouchKind::Call => Some(windows.qr_call),
-        // Having been sent something is no exposure, here as in the audience of an offer.
-        TouchKind::Send | TouchKind::Basket => None,
+        TouchKind::OnsiteBlock => Some(windows.view),
+        // Having been sent something is no exposure, here as in the audience of an offer; and what she does in the shop or on the site by herself is
+        // part of her way, but nobody's advertising.
+        TouchKind::Send
+        | TouchKind::Unsubscribe
+        | TouchKind::Page
+        | TouchKind::Basket
+        | TouchKind::Order
+        | TouchKind::ClickCollect
+        | TouchKind::Pickup
+        | TouchKind::Return
+        | TouchKind::Ticket
+        | TouchKind::Support
+        | TouchKind::Fitting
+        | TouchKind::Assist
+        | TouchKind::Review
+        | TouchKind::Loyalty => None,
     }
 }
 
@@ -156,6 +171,7 @@ mod tests {
             size: None,
             identifier_kind: IdentifierKind::Cookie,
             identifier: Key([0; 32]),
+            detail: crate::touchpoint::Detail::default(),
         }
     }
 

@@ -37,7 +37,7 @@ pub async fn import_all(db: &Db, keyring: &Keyring, config: &HubConfig, now: Mil
         reports.push(("members", import_crm(db, keyring, config, file, now).await.context("members")?));
     }
     if let Some(file) = open(files.touchpoints.as_deref())? {
-        let report = import_touchpoints(db, keyring, &config.phone_region, "csv", file, now).await;
+        let report = import_touchpoints(db, keyring, config, "csv", file, now).await;
         reports.push(("touchpoints", report.context("touchpoints")?));
     }
     if let Some(file) = open(files.tills.as_deref())? {

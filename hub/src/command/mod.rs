@@ -4,6 +4,7 @@ pub mod apply;
 mod gateway;
 pub mod gateways;
 pub mod import;
+mod links;
 mod quarantine;
 mod report;
 mod run;
@@ -66,6 +67,25 @@ enum Command {
     BrokerConfig {
         /// The folder.
         folder: PathBuf,
+    },
+    /// Write the image of a printed code that leads to /q/CODE of this hub.
+    Qr {
+        /// A code under [links] of a campaign's file.
+        code: String,
+        /// The SVG file.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Write the signed links for the mails of members, who are named one a line by their customer number.
+    MailLinks {
+        /// A code under [links] of a campaign's file.
+        code: String,
+        /// File of customer numbers.
+        #[arg(long)]
+        ids: PathBuf,
+        /// The CSV file: crm_id,link,pixel.
+        #[arg(long)]
+        out: PathBuf,
     },
     /// Print the public key that gateways pin as `hub_keys`.
     Key,
@@ -139,6 +159,11 @@ impl Command {
             Self::Key => {
                 let (_, keys) = open_with_keys(&config).await?;
                 keys.public().iter().for_each(|key| println!("{key}"));
+            }
+            Self::Qr { code, out } => links::qr(&config, &code, &out)?,
+            Self::MailLinks { code, ids, out } => {
+                let (_, live) = open_as_it_runs(&config).await?;
+                links::mail_links(&live, &code, &ids, &out).await?;
             }
             Self::Gateway(command) => command.run(&config).await?,
             Self::BrokerConfig { folder } => gateway::broker_config(&config, &folder).await?,

@@ -79,6 +79,11 @@ impl Keyring {
         Key(mac(&self.index, &[kind.word().as_bytes(), b"\0", canonical.as_bytes()]))
     }
 
+    /// The key under which an order's number is stored.
+    pub fn order(&self, number: &str) -> Key {
+        Key(self.hash("order", &[number.as_bytes()]))
+    }
+
     /// The master of the shops' wake beacons. It opens nothing that is stored, so a position gateway may hold it.
     pub fn wake(&self) -> &WakeMaster {
         &self.wake

@@ -2,9 +2,10 @@
 //!
 //! Each stage keeps its statements in the file of this folder that carries its name. The statements are one text for both engines: only `BIGINT`,
 //! `DOUBLE PRECISION`, `TEXT` and bytes are used, parameters are written `$1`, times are business milliseconds, and no statement asks the database
-//! for the time. What differs between the engines is in [`db`], but for row locks, which SQLite's one writer makes unnecessary; the story tests run on
+//! for the time. What differs between the engines is in [`db`] and [`bulk`], but for row locks, which SQLite's one writer makes unnecessary; the story tests run on
 //! both.
 
+pub mod bulk;
 pub mod config;
 pub mod db;
 pub mod decision;
@@ -18,6 +19,7 @@ pub mod quarantine;
 pub mod retention;
 pub mod server;
 pub mod site;
+pub mod tally;
 pub mod touchpoint;
 pub mod visit;
 pub mod work;

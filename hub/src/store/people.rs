@@ -71,6 +71,12 @@ pub async fn touch(tx: &mut Tx, member: MemberId, version: Version) -> Result<()
     Ok(())
 }
 
+/// The customer number of a member, keyed.
+pub async fn crm_key(tx: &mut Tx, member: MemberId) -> Result<Option<Key>, StoreError> {
+    let sql = "SELECT key FROM identifier WHERE member = $1 AND kind = 'crm_id' ORDER BY since, key";
+    tx.fetch_optional(sql, args![member.0]).await?.map(|row| Ok(Key(row.bytes32(0)?))).transpose()
+}
+
 /// Sets or removes where SMS of a member go; `true` if that was a change.
 pub async fn set_destination(tx: &mut Tx, member: MemberId, to: Option<&Destination>, at: Millis) -> Result<bool, StoreError> {
     let changed = match to {

@@ -7,9 +7,9 @@ use passage_protocol::Millis;
 use crate::{
     args,
     identity::{IdentifierKind, Key, MemberId},
-    store::{Row, StoreError, Tx},
+    store::{Row, StoreError, Tx, bulk::Column},
     touchpoint::{
-        Purchase, TouchKind, Touchpoint,
+        Detail, Purchase, TouchKind, Touchpoint,
         till::{TillLine, TillVerdict},
     },
 };
@@ -17,12 +17,13 @@ use crate::{
 /// Touchpoints since `since` of all keys that belong to the member now, by time, then id. Empty unless she grants `match` to some brand and entity;
 /// a caller that acts for one entity also looks at that entity's consents.
 pub async fn of_member(tx: &mut Tx, member: MemberId, since: Millis) -> Result<Vec<Touchpoint>, StoreError> {
-    let sql = "SELECT t.id, t.at, t.kind, t.campaign, t.channel, t.sku, t.size, t.identifier_kind, t.identifier FROM identifier i \
-               JOIN touchpoint t ON t.identifier_kind = i.kind AND t.identifier = i.key \
+    let sql = "SELECT t.id, t.at, t.kind, t.campaign, t.channel, t.sku, t.size, t.identifier_kind, t.identifier, \
+               t.source, t.medium, t.click_id, t.category, t.store, t.variant, t.outcome, t.order_key, t.cents FROM identifier i \
+               JOIN touchpoint t ON t.identifier = i.key AND t.identifier_kind = i.kind \
                WHERE i.member = $1 AND t.at >= $2 AND t.at >= i.since \
                AND EXISTS (SELECT 1 FROM consent_now c WHERE c.member = i.member AND c.purpose = 'match' AND c.granted = 1) \
                ORDER BY t.at, t.id";
-    tx.fetch(sql, args![member.0, since]).await?.iter().map(|row| touchpoint(row, 0)).collect()
+    tx.fetch(sql, args![member.0, since]).await?.iter().map(touchpoint).collect()
 }
 
 /// Tickets since `since` of all keys that belong to the member now, by time. Empty unless she grants `match`, as in [`of_member`].
@@ -46,33 +47,76 @@ pub async fn purchases_of(tx: &mut Tx, member: MemberId, since: Millis) -> Resul
     Ok(out)
 }
 
-/// Reads the nine columns of a touchpoint from column `c` on.
-fn touchpoint(row: &Row, c: usize) -> Result<Touchpoint, StoreError> {
+/// Reads the eighteen columns of a touchpoint.
+fn touchpoint(row: &Row) -> Result<Touchpoint, StoreError> {
+    let order: Option<[u8; 32]> = match row.opt_blob(16)? {
+        Some(key) => Some(key.try_into().map_err(|_| StoreError::Corrupt("key of an order"))?),
+        None => None,
+    };
     Ok(Touchpoint {
-        id: row.text(c)?,
-        at: row.millis(c + 1)?,
-        kind: row.text(c + 2)?.parse::<TouchKind>().map_err(|()| StoreError::Corrupt("kind of touchpoint"))?,
-        campaign: row.opt_text(c + 3)?,
-        channel: row.opt_text(c + 4)?,
-        sku: row.opt_text(c + 5)?,
-        size: row.opt_text(c + 6)?,
-        identifier_kind: row.text(c + 7)?.parse::<IdentifierKind>().map_err(|()| StoreError::Corrupt("kind of identifier"))?,
-        identifier: Key(row.bytes32(c + 8)?),
+        id: row.text(0)?,
+        at: row.millis(1)?,
+        kind: row.text(2)?.parse::<TouchKind>().map_err(|()| StoreError::Corrupt("kind of touchpoint"))?,
+        campaign: row.opt_text(3)?,
+        channel: row.opt_text(4)?,
+        sku: row.opt_text(5)?,
+        size: row.opt_text(6)?,
+        identifier_kind: row.text(7)?.parse::<IdentifierKind>().map_err(|()| StoreError::Corrupt("kind of identifier"))?,
+        identifier: Key(row.bytes32(8)?),
+        detail: Detail {
+            source: row.opt_text(9)?,
+            medium: row.opt_text(10)?,
+            click_id: row.opt_text(11)?,
+            category: row.opt_text(12)?,
+            store: row.opt_text(13)?,
+            variant: row.opt_text(14)?,
+            outcome: row.opt_text(15)?,
+            order: order.map(Key),
+            cents: row.opt_int(17)?,
+        },
     })
 }
 
+const INSERT: &str = "INSERT INTO touchpoint (id, at, kind, campaign, channel, sku, size, identifier_kind, identifier, \
+                      source, medium, click_id, category, store, variant, outcome, order_key, cents, received_at)";
+
 /// Stores touchpoints whose id is new. The answer says for each whether it was; of two with one id in `touches` the first is.
 pub async fn insert(tx: &mut Tx, touches: &[Touchpoint], received_at: Millis) -> Result<Vec<bool>, StoreError> {
-    let head = "INSERT INTO touchpoint (id, at, kind, campaign, channel, sku, size, identifier_kind, identifier, received_at)";
-    let mut seen = HashSet::new();
-    let fresh: Vec<&Touchpoint> = touches.iter().filter(|t| seen.insert(t.id.as_str())).collect();
-    let values = |t: &&Touchpoint| {
-        let (campaign, channel, sku, size) = (t.campaign.clone(), t.channel.clone(), t.sku.clone(), t.size.clone());
-        args![&t.id, t.at, t.kind.word(), campaign, channel, sku, size, t.identifier_kind.word(), &t.identifier.0, received_at]
-    };
-    let rows = tx.insert_many(head, fresh.iter().map(values).collect(), "ON CONFLICT DO NOTHING RETURNING id").await?;
+    let mut seen = HashSet::with_capacity(touches.len());
+    let mut fresh: Vec<&Touchpoint> = touches.iter().filter(|t| seen.insert(t.id.as_str())).collect();
+    // Neighbours in the index are written together, and two transactions that hold the same ids meet them in the same order.
+    fresh.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    let rows = tx.insert_columns(INSERT, &columns(&fresh, received_at), "ON CONFLICT DO NOTHING RETURNING id").await?;
+    if rows.len() == touches.len() {
+        return Ok(vec![true; touches.len()]);
+    }
     let mut stored = rows.iter().map(|row| row.text(0)).collect::<Result<HashSet<String>, _>>()?;
     Ok(touches.iter().map(|t| stored.remove(&t.id)).collect())
+}
+
+fn columns<'a>(touches: &[&'a Touchpoint], received_at: Millis) -> Vec<Column<'a>> {
+    let text = |cell: fn(&Touchpoint) -> Option<&str>| Column::Text(touches.iter().map(|t| cell(t)).collect());
+    vec![
+        text(|t| Some(&t.id)),
+        Column::Int(touches.iter().map(|t| Some(t.at.0)).collect()),
+        text(|t| Some(t.kind.word())),
+        text(|t| t.campaign.as_deref()),
+        text(|t| t.channel.as_deref()),
+        text(|t| t.sku.as_deref()),
+        text(|t| t.size.as_deref()),
+        text(|t| Some(t.identifier_kind.word())),
+        Column::Blob(touches.iter().map(|t| Some(t.identifier.0.as_slice())).collect()),
+        text(|t| t.detail.source.as_deref()),
+        text(|t| t.detail.medium.as_deref()),
+        text(|t| t.detail.click_id.as_deref()),
+        text(|t| t.detail.category.as_deref()),
+        text(|t| t.detail.store.as_deref()),
+        text(|t| t.detail.variant.as_deref()),
+        text(|t| t.detail.outcome.as_deref()),
+        Column::Blob(touches.iter().map(|t| t.detail.order.as_ref().map(|key| key.0.as_slice())).collect()),
+        Column::Int(touches.iter().map(|t| t.detail.cents).collect()),
+        Column::Int(vec![Some(received_at.0); touches.len()]),
+    ]
 }
 
 /// Stores one line of a till ticket, and the ticket with its first line.

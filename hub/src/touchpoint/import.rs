@@ -2,6 +2,7 @@
 
 use std::io::BufRead;
 
+use passage_config::HubConfig;
 use passage_protocol::Millis;
 
 use crate::{
@@ -9,42 +10,75 @@ use crate::{
     store::{self, Db, StoreError},
     touchpoint::{
         Touchpoint,
+        intake::Intake,
         row::RawTouch,
         table::{ImportError, ImportReport, Line, Table},
+        tally::{Counts, Tally, Told},
     },
 };
 
-const COLUMNS: [&str; 9] = ["at", "kind", "campaign", "channel", "sku", "size", "identifier_kind", "identifier", "key"];
+const COLUMNS: [&str; 19] = [
+    "at",
+    "kind",
+    "campaign",
+    "channel",
+    "source",
+    "medium",
+    "referrer",
+    "click_id",
+    "sku",
+    "size",
+    "category",
+    "store",
+    "variant",
+    "outcome",
+    "order",
+    "cents",
+    "identifier_kind",
+    "identifier",
+    "key",
+];
 const NEEDED: [&str; 4] = ["at", "kind", "identifier_kind", "identifier"];
 const CHUNK: usize = 500;
 
-/// Imports touchpoints: `at,kind,campaign,channel,sku,size,identifier_kind,identifier,key`. A row with a known key changes nothing. `source` is put in
-/// front of each key, so that files of two systems do not collide.
+/// Imports touchpoints: the columns are those of [`RawTouch`]. A row with a known key changes nothing. `source` is put in front of each key, so that
+/// files of two systems do not collide; the tracking plan and the channel rules of `config` apply to it as to any other source.
 pub async fn import_touchpoints(
     db: &Db,
     keyring: &Keyring,
-    region: &str,
+    config: &HubConfig,
     source: &str,
     file: impl BufRead + Send,
     now: Millis,
 ) -> Result<ImportReport, ImportError> {
+    let intake = Intake::new(source, keyring, &config.phone_region, &config.site, now);
     let mut table = Table::open(file, &NEEDED, &COLUMNS)?;
     let mut report = ImportReport::default();
+    let mut counts = Counts::default();
     let mut chunk: Vec<Touchpoint> = Vec::with_capacity(CHUNK);
     while let Some(line) = table.next_line()? {
         report.rows += 1;
         match line {
-            Err(fault) => report.refuse(fault.line, fault.reason),
-            Ok(line) => match raw(&line).read(source, keyring, region) {
-                Err(reason) => report.refuse(line.number, reason),
+            Err(fault) => {
+                counts.refused("form");
+                report.refuse(fault.line, fault.reason);
+            }
+            Ok(line) => match intake.read(&raw(&line)) {
+                Err(refusal) => {
+                    counts.refused(refusal.code);
+                    report.refuse(line.number, refusal.reason);
+                }
                 Ok(touch) => chunk.push(touch),
             },
         }
         if chunk.len() == CHUNK {
-            flush(db, &mut chunk, now, &mut report).await?;
+            flush(db, &mut chunk, now, &mut report, &mut counts).await?;
         }
     }
-    flush(db, &mut chunk, now, &mut report).await?;
+    flush(db, &mut chunk, now, &mut report, &mut counts).await?;
+    let tally = Tally::default();
+    tally.add(source, now, counts);
+    tally.flush(db).await?;
     Ok(report)
 }
 
@@ -55,20 +89,37 @@ fn raw<'a>(line: &'a Line<'_>) -> RawTouch<'a> {
         kind: line.get("kind"),
         campaign: line.get("campaign"),
         channel: line.get("channel"),
+        source: line.get("source"),
+        medium: line.get("medium"),
+        referrer: line.get("referrer"),
+        click_id: line.get("click_id"),
         sku: line.get("sku"),
         size: line.get("size"),
+        category: line.get("category"),
+        store: line.get("store"),
+        variant: line.get("variant"),
+        outcome: line.get("outcome"),
+        order: line.get("order"),
+        cents: line.get("cents"),
         identifier_kind: line.get("identifier_kind"),
         identifier: line.get("identifier"),
     }
 }
 
-async fn flush(db: &Db, chunk: &mut Vec<Touchpoint>, now: Millis, report: &mut ImportReport) -> Result<(), StoreError> {
+async fn flush(
+    db: &Db,
+    chunk: &mut Vec<Touchpoint>,
+    now: Millis,
+    report: &mut ImportReport,
+    counts: &mut Counts,
+) -> Result<(), StoreError> {
     if chunk.is_empty() {
         return Ok(());
     }
     let mut tx = db.begin().await?;
     let new = store::touchpoint::insert(&mut tx, chunk, now).await?;
     tx.commit().await?;
+    chunk.iter().zip(&new).for_each(|(touch, new)| counts.taken(Told::of(touch), *new));
     let stored = new.iter().filter(|n| **n).count();
     report.stored += stored as u64;
     report.unchanged += (chunk.len() - stored) as u64;

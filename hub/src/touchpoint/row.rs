@@ -1,14 +1,11 @@
-//! What one touchpoint says, whether it came by CSV or by the API. Pure.
+//! What one touchpoint says, whether it came by file or by the API. Pure.
 
 use chrono::DateTime;
 use passage_protocol::Millis;
 
-use crate::{
-    identity::{
-        IdentifierKind, Keyring,
-        normalise::{canonical, looks_like_card},
-    },
-    touchpoint::{TouchKind, Touchpoint},
+use crate::identity::{
+    IdentifierKind, Keyring,
+    normalise::{canonical, looks_like_card},
 };
 
 /// A touchpoint as a source wrote it. `None` is a blank.
@@ -18,59 +15,86 @@ pub struct RawTouch<'a> {
     pub key: Option<&'a str>,
     /// Time with its offset, RFC 3339.
     pub at: Option<&'a str>,
-    /// A word of [`TouchKind`].
+    /// A word of [`TouchKind`](crate::touchpoint::TouchKind).
     pub kind: Option<&'a str>,
     /// Campaign.
     pub campaign: Option<&'a str>,
-    /// Channel.
+    /// Channel; without one the channel rules say it.
     pub channel: Option<&'a str>,
+    /// The utm_source.
+    pub source: Option<&'a str>,
+    /// The utm_medium.
+    pub medium: Option<&'a str>,
+    /// Address of the page that she came from; only its host is kept.
+    pub referrer: Option<&'a str>,
+    /// Click id of an ad platform with its name: `gclid=..`.
+    pub click_id: Option<&'a str>,
     /// Product.
     pub sku: Option<&'a str>,
     /// Size of the product.
     pub size: Option<&'a str>,
+    /// Category of the product.
+    pub category: Option<&'a str>,
+    /// Id of the store where it happened.
+    pub store: Option<&'a str>,
+    /// Side of a test.
+    pub variant: Option<&'a str>,
+    /// How it ended.
+    pub outcome: Option<&'a str>,
+    /// Number of the order. It is keyed and not kept in clear.
+    pub order: Option<&'a str>,
+    /// Amount in cents.
+    pub cents: Option<&'a str>,
     /// A word of [`IdentifierKind`].
     pub identifier_kind: Option<&'a str>,
-    /// The identifier in clear. It is keyed here and goes no further.
+    /// The identifier in clear. It is keyed and goes no further.
     pub identifier: Option<&'a str>,
 }
 
 /// Longest text of any field, in characters.
 const LONGEST: usize = 100;
+/// Longest click id.
+const LONGEST_CLICK_ID: usize = 400;
+/// The dearest order.
+const MOST_CENTS: u64 = 1_000_000_000;
 
-impl RawTouch<'_> {
-    /// The touchpoint, or why it is none; the reason never repeats a value. `source` is who sent it.
-    pub fn read(&self, source: &str, keyring: &Keyring, region: &str) -> Result<Touchpoint, String> {
-        let at = instant(self.at.ok_or("at is missing")?).ok_or("at: write a time with its offset, such as 2026-11-18T10:12:00+01:00")?;
-        let kind: TouchKind = self.kind.ok_or("kind is missing")?.parse().map_err(|()| format!("kind: write {}", words()))?;
-        let (identifier_kind, identifier) =
-            keyed(self.identifier_kind, self.identifier, keyring, region)?.ok_or("identifier is missing")?;
-        let key = match text("key", self.key)? {
-            Some(key) => key,
-            None => self.contents(keyring),
-        };
-        Ok(Touchpoint {
-            id: format!("{source}/{key}"),
-            at,
-            kind,
-            campaign: text("campaign", self.campaign)?,
-            channel: text("channel", self.channel)?,
-            sku: text("sku", self.sku)?,
-            size: text("size", self.size)?,
-            identifier_kind,
-            identifier,
-        })
+impl<'a> RawTouch<'a> {
+    /// What may be planned, by its name in files.
+    fn fields(&self) -> [(&'static str, Option<&'a str>); 14] {
+        [
+            ("campaign", self.campaign),
+            ("channel", self.channel),
+            ("source", self.source),
+            ("medium", self.medium),
+            ("referrer", self.referrer),
+            ("click_id", self.click_id),
+            ("sku", self.sku),
+            ("size", self.size),
+            ("category", self.category),
+            ("store", self.store),
+            ("variant", self.variant),
+            ("outcome", self.outcome),
+            ("order", self.order),
+            ("cents", self.cents),
+        ]
+    }
+
+    /// Names of the fields that are told.
+    pub(super) fn told(&self) -> impl Iterator<Item = &'static str> {
+        self.fields().into_iter().filter(|(_, value)| value.is_some_and(|v| !v.trim().is_empty())).map(|(name, _)| name)
     }
 
     /// A key made of all fields, for sources that have none.
-    fn contents(&self, keyring: &Keyring) -> String {
-        let fields = [self.at, self.kind, self.campaign, self.channel, self.sku, self.size, self.identifier_kind, self.identifier];
+    pub(super) fn contents(&self, keyring: &Keyring) -> String {
+        let mut fields = vec![self.at, self.kind, self.campaign, self.channel, self.sku, self.size, self.identifier_kind, self.identifier];
+        // What came later is told by its name, so that the keys of before stay what they were.
+        let early = ["campaign", "channel", "sku", "size"];
+        for (name, value) in self.fields().into_iter().filter(|(name, value)| value.is_some() && !early.contains(name)) {
+            fields.extend([Some(name), value]);
+        }
         let parts: Vec<&[u8]> = fields.iter().map(|f| f.unwrap_or_default().as_bytes()).collect();
         hex::encode(&keyring.hash("touchpoint contents", &parts)[..16])
     }
-}
-
-fn words() -> String {
-    TouchKind::ALL.iter().map(|k| k.word()).collect::<Vec<_>>().join(", ")
 }
 
 /// The identifier in keyed form; `Ok(None)` when there is none.
@@ -93,9 +117,13 @@ pub(super) fn keyed(
 
 /// A text that may be stored in clear: short, without control characters, and neither a payment card nor an e-mail address.
 pub(crate) fn text(name: &'static str, value: Option<&str>) -> Result<Option<String>, String> {
+    text_up_to(LONGEST, name, value)
+}
+
+fn text_up_to(longest: usize, name: &'static str, value: Option<&str>) -> Result<Option<String>, String> {
     let Some(value) = value.map(str::trim).filter(|v| !v.is_empty()) else { return Ok(None) };
-    if value.chars().count() > LONGEST || value.chars().any(char::is_control) {
-        return Err(format!("{name}: longer than {LONGEST} characters, or with control characters"));
+    if (value.len() > longest && value.chars().count() > longest) || value.chars().any(char::is_control) {
+        return Err(format!("{name}: longer than {longest} characters, or with control characters"));
     }
     if looks_like_card(value) {
         return Err(format!("{name}: it looks like the number of a payment card"));
@@ -106,69 +134,38 @@ pub(crate) fn text(name: &'static str, value: Option<&str>) -> Result<Option<Str
     Ok(Some(value.to_owned()))
 }
 
+/// A click id with the name that tells whose it is.
+pub(super) fn click_id(value: Option<&str>) -> Result<Option<String>, String> {
+    let Some(text) = text_up_to(LONGEST_CLICK_ID, "click_id", value)? else { return Ok(None) };
+    let named = text.split_once('=').is_some_and(|(name, id)| {
+        !id.is_empty() && !name.is_empty() && name.len() <= 20 && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+    });
+    if named { Ok(Some(text)) } else { Err("click_id: write its name in front, such as gclid=..".to_owned()) }
+}
+
+/// An amount in whole cents.
+pub(super) fn cents(value: Option<&str>) -> Result<Option<i64>, String> {
+    let Some(text) = value.map(str::trim).filter(|v| !v.is_empty()) else { return Ok(None) };
+    match text.parse::<i64>() {
+        Ok(n) if n.unsigned_abs() <= MOST_CENTS => Ok(Some(n)),
+        _ => Err("cents: write an amount in whole cents, such as 28900".to_owned()),
+    }
+}
+
+/// The host of an address, without `www.`; nothing of the path, which may tell more than where she came from.
+pub(crate) fn host(address: &str) -> Option<String> {
+    let rest = address.trim().split_once("://").map_or(address.trim(), |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let host = host.split(':').next()?.to_ascii_lowercase();
+    let host = host.strip_prefix("www.").unwrap_or(&host);
+    let good = host.contains('.') && host.len() <= LONGEST && host.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-');
+    good.then(|| host.to_owned())
+}
+
 /// A time with its offset.
 pub(super) fn instant(text: &str) -> Option<Millis> {
     let at = DateTime::parse_from_rfc3339(text).ok()?.timestamp_millis();
     // Nothing that could be of any use lies outside of these years.
     (946_684_800_000..4_102_444_800_000).contains(&at).then_some(Millis(at))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn raw() -> RawTouch<'static> {
-        RawTouch {
-            key: Some("4711"),
-            at: Some("2026-11-18T10:12:00+01:00"),
-            kind: Some("view"),
-            campaign: Some("winter"),
-            channel: Some("paid-search"),
-            sku: Some("COAT-1"),
-            size: Some("42"),
-            identifier_kind: Some("cookie"),
-            identifier: Some("shop.example.fr/abc"),
-        }
-    }
-
-    fn read(raw: &RawTouch<'_>) -> Result<Touchpoint, String> {
-        raw.read("site", &Keyring::from_secret(&[7; 32]), "FR")
-    }
-
-    #[test]
-    fn a_touchpoint_keeps_its_identifier_in_keyed_form() {
-        let touch = read(&raw()).unwrap();
-        assert_eq!((touch.id.as_str(), touch.at, touch.kind), ("site/4711", Millis(1_794_993_120_000), TouchKind::View));
-        assert_eq!(touch.identifier, Keyring::from_secret(&[7; 32]).identifier(IdentifierKind::Cookie, "shop.example.fr/abc"));
-    }
-
-    #[test]
-    fn without_a_key_the_contents_are_the_key() {
-        let keyless = RawTouch { key: None, ..raw() };
-        assert_eq!(read(&keyless).unwrap().id, read(&keyless).unwrap().id);
-        assert_ne!(read(&keyless).unwrap().id, read(&RawTouch { size: Some("44"), ..keyless }).unwrap().id);
-    }
-
-    #[test]
-    fn reasons_name_the_field_and_never_the_value() {
-        let cases = [
-            (RawTouch { at: Some("2026-11-18 10:12"), ..raw() }, "at:"),
-            (RawTouch { kind: Some("glance"), ..raw() }, "kind:"),
-            (RawTouch { identifier_kind: Some("iban"), ..raw() }, "identifier_kind"),
-            (RawTouch { identifier: Some("nothing"), ..raw() }, "identifier:"),
-            (RawTouch { identifier: None, ..raw() }, "identifier is missing"),
-            (RawTouch { sku: Some("4111 1111 1111 1111"), ..raw() }, "sku:"),
-            (RawTouch { campaign: Some("anne@example.fr"), ..raw() }, "campaign:"),
-            (RawTouch { identifier_kind: Some("loyalty_card"), identifier: Some("5500000000000004"), ..raw() }, "payment card"),
-        ];
-        for (raw, expected) in cases {
-            let reason = read(&raw).unwrap_err();
-            assert!(reason.contains(expected), "{reason}");
-            assert!(
-                !["2026", "glance", "iban", "nothing", "4111", "anne", "5500"]
-                    .iter()
-                    .any(|v| reason.replace("2026-11-18T", "").contains(v))
-            );
-        }
-    }
 }

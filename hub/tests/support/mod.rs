@@ -257,6 +257,7 @@ pub fn hub_config(id: &str, mqtt: passage_config::model::Mqtt, site: passage_con
         metrics: None,
         clock: passage_protocol::Clock::System,
         api_tokens: Default::default(),
+        web: Default::default(),
         position_secret: None,
         sms: Sms::Sandbox,
         caps: Default::default(),

@@ -128,6 +128,7 @@ pub fn site() -> Site {
         ]),
         gateways: BTreeMap::new(),
         visit: VisitRules::default(),
+        touch: passage_config::TouchRules::default(),
     }
 }
 
@@ -143,6 +144,7 @@ pub fn config(site: Site) -> HubConfig {
         metrics: None,
         clock: Clock::stepped(friday(9, 0)),
         api_tokens: BTreeMap::new(),
+        web: passage_config::Web::default(),
         position_secret: None,
         sms: Sms::Sandbox,
         caps: Caps::default(),

@@ -96,6 +96,7 @@ pub fn config(sms: Sms) -> HubConfig {
         metrics: None,
         clock: Clock::System,
         api_tokens: Default::default(),
+        web: Default::default(),
         position_secret: None,
         sms,
         caps: Caps { per_day: 1, per_week: 2, per_month: 4 },
