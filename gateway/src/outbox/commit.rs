@@ -47,7 +47,22 @@ enum Refused {
 pub(super) struct Trouble {
     pub retry_at: Instant,
     pause: Duration,
-    told_at: Instant,
+    /// When it was last told; `None` when it was met by something that does not tell, such as a deletion.
+    told_at: Option<Instant>,
+}
+
+impl Trouble {
+    /// It was just met.
+    fn new(now: Instant) -> Self {
+        Self { retry_at: now + FIRST_PAUSE, pause: FIRST_PAUSE, told_at: None }
+    }
+
+    /// A commit was refused, after the trouble that was known `before`. True if it is to be told.
+    fn after_commit(before: Option<&Self>, now: Instant) -> (Self, bool) {
+        let told_at = before.and_then(|t| t.told_at).filter(|at| now < *at + TELL_AGAIN);
+        let pause = before.map_or(FIRST_PAUSE, |t| (t.pause * 2).min(LAST_PAUSE));
+        (Self { retry_at: now + pause, pause, told_at: told_at.or(Some(now)) }, told_at.is_none())
+    }
 }
 
 impl Writer {
@@ -79,10 +94,9 @@ impl Writer {
         self.health.flag(FAILING, true);
         self.fill_ring();
         self.group.forget_who_gave_up();
-        let now = Instant::now();
-        let before = self.trouble.take();
-        let told_at = before.as_ref().map(|t| t.told_at).filter(|at| now < *at + TELL_AGAIN);
-        if told_at.is_none() {
+        let (trouble, is_news) = Trouble::after_commit(self.trouble.as_ref(), Instant::now());
+        self.trouble = Some(trouble);
+        if is_news {
             tracing::error!(
                 "the outbox in {} cannot be written ({why}); {} events wait in memory, which are sent but would be lost in a power cut. Mend: free disk \
                  space, check the card or disk, or correct `data` in gateway.toml",
@@ -90,8 +104,6 @@ impl Writer {
                 self.ring.len() + self.group.events.len()
             );
         }
-        let pause = before.map_or(FIRST_PAUSE, |t| (t.pause * 2).min(LAST_PAUSE));
-        self.trouble = Some(Trouble { retry_at: now + pause, pause, told_at: told_at.unwrap_or(now) });
         if let Refused::Sql(e) = why {
             self.after_error(e).await;
         }
@@ -237,10 +249,27 @@ impl Writer {
     /// Closes a file that will not get well again.
     async fn leave_file(&mut self) {
         self.is_settled = false;
-        let now = Instant::now();
-        self.trouble.get_or_insert(Trouble { retry_at: now + FIRST_PAUSE, pause: FIRST_PAUSE, told_at: now });
+        self.trouble.get_or_insert_with(|| Trouble::new(Instant::now()));
         if let Some(store) = self.store.set(None) {
             store.close().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_refuses_is_told_at_once_also_when_a_deletion_met_it_first_and_then_now_and_then() {
+        let now = Instant::now();
+        let (first, is_news) = Trouble::after_commit(None, now);
+        assert!(is_news);
+        let (met_by_deletion, is_news) = Trouble::after_commit(Some(&Trouble::new(now)), now);
+        assert!(is_news && met_by_deletion.told_at == Some(now));
+        let (again, is_news) = Trouble::after_commit(Some(&first), now + FIRST_PAUSE);
+        assert!(!is_news);
+        let (late, is_news) = Trouble::after_commit(Some(&again), now + TELL_AGAIN);
+        assert!(is_news && late.pause == FIRST_PAUSE * 4 && late.told_at == Some(now + TELL_AGAIN));
     }
 }
