@@ -9,11 +9,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::{
     Db, StoreError,
+    prune::prune,
     retention::{Cuts, forget},
 };
 
 /// Machine time between two looks.
 const EVERY: Duration = Duration::from_secs(3600);
+
+/// Keys of events stay for so long at least, in business time, and no shorter than the events: twice as long as outboxes hold events by default. An
+/// event that comes later still counts once.
+const KEYS: Duration = Duration::from_secs(60 * 86_400);
 
 /// The stage.
 #[derive(Debug)]
@@ -51,8 +56,9 @@ impl Retention {
         let (now, keep) = (self.clock.now(), self.config.borrow().retention);
         let cuts = Cuts { events: now - keep.events, visits: now - keep.visits, refused: now - keep.refused };
         let mut tx = self.db.begin().await?;
-        let forgotten = forget(&mut tx, cuts).await?;
+        let mut forgotten = forget(&mut tx, cuts).await?;
         tx.commit().await?;
+        forgotten.push(("event keys", prune(&self.db, now, keep.events.max(KEYS)).await?));
         Ok(forgotten)
     }
 }

@@ -2,11 +2,13 @@
 
 mod support;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use passage_hub::{
     args,
     ingest::{self, AgainError, Resolve, Who},
-    store::{Db, StoreError, gateway, quarantine},
+    store::{Db, StoreError, gateway, prune::prune, quarantine},
 };
 use passage_protocol::{Envelope, Event, Millis, Phase, SeqRange, Signal, StoreId, Strength, Subject, Zone};
 use support::{both, site};
@@ -123,6 +125,39 @@ async fn the_events_of_a_fork_can_be_kept_beside_those_that_have_their_numbers()
         assert_eq!(number(&db, "SELECT COUNT(*) FROM event").await, 2);
         assert_eq!(number(&db, "SELECT COUNT(*) FROM event_key").await, 3);
         assert_eq!(number(&db, "SELECT COUNT(*) FROM quarantine").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_event_that_comes_again_after_its_key_was_pruned_still_counts_once() {
+    const DAY: Duration = Duration::from_secs(86_400);
+    both(async |db| {
+        let mut envelope = Envelope::new("lyon-1".parse().unwrap(), "e1".to_owned(), "b".to_owned());
+        envelope.events = (1..=4).map(event).collect();
+        let first = aside(&db, envelope.to_vec()).await;
+        assert_eq!(ingest::again(&db, &site(&["lyon"]), &Nobody, &first, false).await.unwrap(), 4);
+        let complete = "INSERT INTO progress (gateway, epoch, upto, max, forked, seen_at) VALUES ('lyon-1', 'e1', 3, 4, 0, $1)";
+        db.execute(complete, args![NOW]).await.unwrap();
+
+        // Noted, too young, old enough: a key goes when the moment at which it was complete is long enough ago.
+        for (days, forgotten) in [(0, 0), (59, 0), (60, 3), (61, 0)] {
+            assert_eq!(prune(&db, NOW + DAY * days, DAY * 60).await.unwrap(), forgotten, "after {days} days");
+        }
+        assert_eq!(number(&db, "SELECT COUNT(*) FROM event_key").await, 1, "what lies above the complete part stays");
+        db.execute("DELETE FROM event", args![]).await.unwrap();
+
+        let again = aside(&db, envelope.to_vec()).await;
+        ingest::again(&db, &site(&["lyon"]), &Nobody, &again, false).await.unwrap();
+        assert_eq!(number(&db, "SELECT COUNT(*) FROM event").await, 0, "an old event was counted a second time");
+        assert_eq!(number(&db, "SELECT COUNT(*) FROM event_key").await, 1);
+        envelope.events = vec![event(5)];
+        let next = aside(&db, envelope.to_vec()).await;
+        ingest::again(&db, &site(&["lyon"]), &Nobody, &next, false).await.unwrap();
+        assert_eq!(number(&db, "SELECT COUNT(*) FROM event").await, 1, "a new one counts");
+
+        let account = &ingest::missing(&db).await.unwrap()[0];
+        assert_eq!((account.stored, account.max, account.missing.len()), (5, 5, 0));
     })
     .await;
 }

@@ -78,7 +78,8 @@ async fn each_kind_of_row_goes_at_its_own_age_and_what_must_stay_stays() {
         let (_keep, config) = watch::channel(Arc::new(config));
         let retention = Retention { db: db.clone(), config, clock: Clock::stepped(NOW) };
         let forgotten = retention.step().await.unwrap();
-        let expected = [("events", 5), ("visits", 1), ("touchpoints", 1), ("purchases", 1), ("messages", 1), ("decisions", 4)];
+        let expected =
+            [("events", 5), ("visits", 1), ("touchpoints", 1), ("purchases", 1), ("messages", 1), ("decisions", 4), ("event keys", 0)];
         assert_eq!(forgotten, expected);
 
         assert_eq!(left(&db, "SELECT id FROM event ORDER BY received_at DESC").await, ["event-1", "event-29"]);

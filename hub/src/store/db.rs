@@ -296,6 +296,11 @@ impl Tx {
     /// Inserts many rows with one statement: `head` is `INSERT INTO t (a, b)`, `tail` for example `ON CONFLICT DO NOTHING RETURNING a`.
     /// Each row has as many values as the head names columns. Returns what `tail` returns, or the empty list.
     pub async fn insert_many(&mut self, head: &'static str, rows: Vec<Vec<Value>>, tail: &'static str) -> Result<Vec<Row>, StoreError> {
+        self.with_values(head, rows, tail).await
+    }
+
+    /// One statement about many rows, which stand between `head` and `tail` as `VALUES (..), (..)`; several statements when there are too many.
+    pub async fn with_values(&mut self, head: &'static str, rows: Vec<Vec<Value>>, tail: &'static str) -> Result<Vec<Row>, StoreError> {
         let mut out = Vec::new();
         let mut rows = rows.into_iter().peekable();
         while let Some(width) = rows.peek().map(Vec::len) {

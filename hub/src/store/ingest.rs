@@ -7,7 +7,7 @@ use passage_protocol::{Event, EventId, GatewayId, Gone, MAX_PAYLOAD, Millis, Pha
 use crate::{
     args,
     identity::MemberId,
-    store::{Row, StoreError, Tx, Value},
+    store::{Row, StoreError, Tx, Value, prune},
 };
 
 /// An event as ingest stored it.
@@ -109,12 +109,18 @@ pub(crate) struct NewEvent<'a> {
     pub(crate) member: Option<MemberId>,
 }
 
-/// Inserts keys and returns those that were not there. Ascending keys, so that two hubs never wait for each other in a ring.
+/// Inserts keys and returns those that are new. Ascending keys, so that two hubs never wait for each other in a ring.
 pub(crate) async fn insert_keys(tx: &mut Tx, keys: &BTreeMap<EventKey, EventId>) -> Result<HashSet<EventKey>, StoreError> {
     let rows = keys.iter().map(|((gateway, epoch, seq), id)| args![gateway.as_str(), epoch, *seq, id.to_string()]).collect();
     let head = "INSERT INTO event_key (gateway, epoch, seq, event_id)";
     let new = tx.insert_many(head, rows, "ON CONFLICT DO NOTHING RETURNING gateway, epoch, seq").await?;
-    new.iter().map(|row| Ok((gateway(row, 0)?, row.text(1)?, seq(row, 2)?))).collect()
+    let mut new = new.iter().map(|row| Ok((gateway(row, 0)?, row.text(1)?, seq(row, 2)?))).collect::<Result<HashSet<_>, StoreError>>()?;
+    // Asked after the insertion: a key that was pruned while this one waited for its place is noticed too.
+    for key in prune::pruned_of(tx, &new).await? {
+        tx.execute("DELETE FROM event_key WHERE gateway = $1 AND epoch = $2 AND seq = $3", args![key.0.as_str(), &key.1, key.2]).await?;
+        new.remove(&key);
+    }
+    Ok(new)
 }
 
 /// The ids of the events from `from` to `to` of an epoch.
@@ -179,11 +185,11 @@ fn wire_word<T: serde::Serialize>(value: &T) -> String {
     json(value).trim_matches('"').to_owned()
 }
 
-fn gateway(row: &Row, i: usize) -> Result<GatewayId, StoreError> {
+pub(super) fn gateway(row: &Row, i: usize) -> Result<GatewayId, StoreError> {
     row.text(i)?.try_into().map_err(|_| StoreError::Corrupt("gateway id"))
 }
 
-fn seq(row: &Row, i: usize) -> Result<Seq, StoreError> {
+pub(super) fn seq(row: &Row, i: usize) -> Result<Seq, StoreError> {
     u64::try_from(row.int(i)?).map_err(|_| StoreError::Corrupt("seq"))
 }
 

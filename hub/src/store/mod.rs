@@ -15,6 +15,7 @@ pub mod ingest;
 pub mod message;
 pub mod people;
 pub mod progress;
+pub mod prune;
 pub mod quarantine;
 pub mod retention;
 pub mod server;

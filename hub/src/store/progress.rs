@@ -149,11 +149,16 @@ async fn account(tx: &mut Tx, gateway: GatewayId, epoch: String) -> Result<Accou
     let totals = "SELECT COUNT(*), COALESCE(MAX(seq), 0) FROM event_key WHERE gateway = $1 AND epoch = $2";
     let totals = tx.fetch_optional(totals, key()).await?;
     let (stored, last) = totals.map_or(Ok((0, 0)), |row| Ok::<_, StoreError>((seq(&row, 0)?, seq(&row, 1)?)))?;
-    let gaps = "SELECT before, seq FROM (SELECT COALESCE(LAG(seq) OVER (ORDER BY seq), 0) AS before, seq FROM event_key \
+    let standing = "SELECT pruned, pruned_events, forked FROM progress WHERE gateway = $1 AND epoch = $2";
+    let standing = tx.fetch_optional(standing, key()).await?;
+    let (pruned, pruned_events, forked) =
+        standing.map_or(Ok((0, 0, false)), |row| Ok::<_, StoreError>((seq(&row, 0)?, seq(&row, 1)?, row.flag(2)?)))?;
+    let gaps = "SELECT before, seq FROM (SELECT COALESCE(LAG(seq) OVER (ORDER BY seq), $3) AS before, seq FROM event_key \
                 WHERE gateway = $1 AND epoch = $2) AS steps WHERE seq > before + 1 ORDER BY seq";
     let mut set = SeqSet::new();
-    let mut from = 1;
-    for row in tx.fetch(gaps, key()).await? {
+    SeqRange::new(1, pruned).into_iter().for_each(|run| set.insert(run));
+    let mut from = pruned + 1;
+    for row in tx.fetch(gaps, args![gateway.as_str(), &epoch, pruned]).await? {
         SeqRange::new(from, seq(&row, 0)?).into_iter().for_each(|run| set.insert(run));
         from = seq(&row, 1)?;
     }
@@ -162,9 +167,7 @@ async fn account(tx: &mut Tx, gateway: GatewayId, epoch: String) -> Result<Accou
     let gone: Vec<Gone> = tx.fetch(gone, key()).await?.iter().map(gone_from_row).collect::<Result<_, _>>()?;
     gone.iter().for_each(|g| set.insert(g.range));
     let max = set.ranges().last().map_or(0, |r| r.to);
-    let forked = "SELECT forked FROM progress WHERE gateway = $1 AND epoch = $2";
-    let forked = tx.fetch_optional(forked, key()).await?.map_or(Ok(false), |row| row.flag(0))?;
-    Ok(Account { missing: set.missing_up_to(max), gateway, epoch, stored, max, gone, forked })
+    Ok(Account { missing: set.missing_up_to(max), gateway, epoch, stored: stored + pruned_events, max, gone, forked })
 }
 
 fn gone_from_row(row: &Row) -> Result<Gone, StoreError> {

@@ -1,4 +1,4 @@
-//! Deletes what is past its retention. Keys that tell events apart, members, consents and suppressions stay.
+//! Deletes what is past its retention. Members, consents and suppressions stay; the keys that tell events apart go by `prune`.
 
 use passage_protocol::Millis;
 
