@@ -8,6 +8,7 @@ mod links;
 mod quarantine;
 mod report;
 mod run;
+mod work;
 
 use std::{
     path::{Path, PathBuf},
@@ -58,6 +59,9 @@ enum Command {
     /// Look at what could not be used, try it again, or drop it.
     #[command(subcommand)]
     Quarantine(quarantine::Quarantine),
+    /// Look at work that failed, and let the hubs try it again.
+    #[command(subcommand)]
+    Work(work::Work),
     /// Make the brands, stores, geofences, campaigns, offers, products and visit rules the configuration that every hub runs.
     Apply,
     /// Invite, replace, revoke and list the gateways of the fleet, tell one to do something, or let it go back to an older site.
@@ -150,6 +154,10 @@ impl Command {
             Self::Quarantine(asked) => {
                 let (db, live) = open_as_it_runs(&config).await?;
                 quarantine::quarantine(&db, live, asked).await?;
+            }
+            Self::Work(asked) => {
+                let db = Db::open(&config.database).await?;
+                work::work(&db, config.clock.now(), asked).await?;
             }
             Self::Apply => {
                 let (db, keys) = open_with_keys(&config).await?;

@@ -148,6 +148,53 @@ pub async fn park(tx: &mut Tx, todo: &Todo, reason: &str, now: Millis) -> Result
     Ok(())
 }
 
+/// Work that was parked, for a person to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parked {
+    /// About what.
+    pub kind: TodoKind,
+    /// Id of the event or visit.
+    pub reference: String,
+    /// Why it failed.
+    pub reason: String,
+    /// When, business time.
+    pub at: Millis,
+}
+
+/// What is parked, the newest first, at most `limit`.
+pub async fn parked(db: &Db, limit: u32) -> Result<Vec<Parked>, StoreError> {
+    let rows = db.fetch("SELECT kind, ref, reason, at FROM parked_work ORDER BY at DESC, ref LIMIT $1", args![limit]).await?;
+    let read = |row: &Row| {
+        let kind = row.text(0)?.parse().map_err(|()| StoreError::Corrupt("kind of work"))?;
+        Ok(Parked { kind, reference: row.text(1)?, reason: row.text(2)?, at: row.millis(3)? })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// What became of parked work that was to be tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retried {
+    /// It is due now.
+    Due,
+    /// What it was about has been forgotten meanwhile, and the work with it.
+    Forgotten,
+}
+
+/// Makes parked work due at `now`, for whoever owns it now; `None` when no such work is parked.
+pub async fn retry(tx: &mut Tx, kind: TodoKind, reference: &str, now: Millis) -> Result<Option<Retried>, StoreError> {
+    let taken = tx.execute("DELETE FROM parked_work WHERE kind = $1 AND ref = $2", args![kind.word(), reference]).await?;
+    if taken == 0 {
+        return Ok(None);
+    }
+    let owner = match kind {
+        TodoKind::Event => "SELECT member FROM event WHERE id = $1 AND member IS NOT NULL",
+        TodoKind::Visit => "SELECT member FROM visit WHERE id = $1",
+    };
+    let Some(row) = tx.fetch_optional(owner, args![reference]).await? else { return Ok(Some(Retried::Forgotten)) };
+    put(tx, &Todo::new(MemberId(row.int(0)?), now, kind, reference)).await?;
+    Ok(Some(Retried::Due))
+}
+
 /// Moves all work of a member to another one, for a merge. Both shards must be locked.
 pub async fn reassign(tx: &mut Tx, from: MemberId, to: MemberId) -> Result<u64, StoreError> {
     tx.execute("UPDATE todo SET member = $2, shard = $3 WHERE member = $1", args![from.0, to.0, to.shard()]).await
