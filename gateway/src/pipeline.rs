@@ -42,7 +42,7 @@ pub use sources::{Opened, Played, open as open_source};
 
 use crate::{
     clock::{self, Keeper},
-    enrol::Renewal,
+    enrol::{self, Renewal},
     health::Health,
     outbox::{self, Batch, Outbox, OutboxError},
     position::{self, AppEvent, Fix},
@@ -119,8 +119,9 @@ impl Gateway {
         source: Option<Box<dyn Source>>,
         stop: CancellationToken,
     ) -> Result<GatewayHandle, StartError> {
-        let hub_keys = Pinned::from_base64(config.hub_keys.iter().map(String::as_str))?;
-        if config.hub_keys.is_empty() {
+        let trusted = enrol::hub_keys(&config);
+        let hub_keys = Pinned::from_base64(trusted.iter().map(String::as_str))?;
+        if trusted.is_empty() {
             tracing::warn!(
                 "no hub key is pinned: no ack can be believed and nothing is ever deleted from the outbox. Mend: `hub_keys` in gateway.toml"
             );
@@ -177,12 +178,13 @@ impl Gateway {
             radio: radio.as_ref().map(|radio| Arc::clone(&radio.wish)),
             state: Arc::clone(&down.state),
             warned: None,
+            answered: None,
         };
         let listener = opened.map(|o| Listener::new(o.source, inputs.clone(), config.clock.clone(), Arc::clone(&health)).restarting(radio));
         let uplink = Uplink {
             id: config.id.clone(),
             mqtt: config.mqtt.clone(),
-            hub_keys,
+            hub_keys: hub_keys.clone(),
             outbox: outbox.clone(),
             spread: config.outbox.backlog_spread,
             keeper: keeper.clone(),
@@ -202,7 +204,7 @@ impl Gateway {
         let decider = tokio::spawn(decider.run(stop.clone()));
         let follower = tokio::spawn(follower.run(said, stop.clone()));
         let mut sources = positions.start(&stop);
-        sources.extend(Renewal::of(&config, &health).map(|r| tokio::spawn(r.run(stop.clone()))));
+        sources.extend(Renewal::of(&config, &health, hub_keys).map(|r| tokio::spawn(r.run(stop.clone()))));
         sources.extend(listener.map(|l| tokio::spawn(l.run(stop.clone()))));
         tokio::spawn(late(stop.clone(), give_up.clone()));
         let all = tokio::spawn({

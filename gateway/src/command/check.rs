@@ -6,17 +6,18 @@ use anyhow::Context as _;
 use passage_config::{GatewayConfig, Radio, WakeCheck};
 use passage_protocol::sign::Pinned;
 
-use crate::radio::Capture;
+use crate::{enrol, radio::Capture};
 
 /// Reads everything and says what it found.
 pub(super) fn check(file: &Path) -> anyhow::Result<()> {
     let config = super::load(file)?;
-    Pinned::from_base64(config.hub_keys.iter().map(String::as_str))?;
+    let hub_keys = enrol::hub_keys(&config);
+    Pinned::from_base64(hub_keys.iter().map(String::as_str))?;
     if let Radio::Replay(capture) = &config.radio {
         Capture::open(capture).with_context(|| format!("{}: `radio` names a capture that cannot be played", file.display()))?;
     }
     println!("ok: gateway {}, {} stores, {} geofences", config.id, config.site.stores.len(), config.site.geofences.len());
-    if config.hub_keys.is_empty() {
+    if hub_keys.is_empty() {
         println!(
             "note: `hub_keys` is empty, so no ack can be believed and the outbox will only grow. `passage-hub key` prints what to put there"
         );

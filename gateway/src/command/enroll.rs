@@ -85,7 +85,9 @@ impl Lines<'_> {
         let store = self.enrolled.store.as_ref().map_or_else(String::new, |store| format!("store = \"{store}\"\n"));
         let keys: Vec<String> = self.enrolled.hub_keys.iter().map(|key| format!("{key:?}")).collect();
         format!(
-            "id = \"{}\"\n{store}hub = {:?}     # where the certificate is renewed\nhub_keys = [{}]\n",
+            "id = \"{}\"\n{store}site = \"hub\"     # comes when the hub lists this gateway: gateways/{}.toml, then `passage-hub apply`\n\
+             hub = {:?}     # where the certificate is renewed\nhub_keys = [{}]\n",
+            self.enrolled.gateway,
             self.enrolled.gateway,
             self.url,
             keys.join(", ")

@@ -2,6 +2,7 @@
 
 mod files;
 mod https;
+mod hub_keys;
 mod renewal;
 
 use std::{path::Path, sync::Arc};
@@ -16,6 +17,7 @@ use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 
 pub use files::{CA, CERT, KEY};
 pub use https::CallError;
+pub use hub_keys::hub_keys;
 pub use renewal::Renewal;
 
 /// Why a gateway has no certificate.

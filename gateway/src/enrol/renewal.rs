@@ -9,12 +9,13 @@ use passage_config::{GatewayConfig, Mqtt, Tls, TlsFiles, TlsPair};
 use passage_protocol::{
     GatewayId,
     fleet::{Enrolled, RENEWAL, Renew},
+    sign::Pinned,
 };
 use passage_transport::Certificate;
 use rcgen::KeyPair;
 use tokio_util::sync::CancellationToken;
 
-use super::{EnrolError, files, fits, https, request};
+use super::{EnrolError, files, fits, https, hub_keys, request};
 use crate::health::Health;
 
 /// How often the certificate is looked at, in machine time; about so, that a chain does not come in step.
@@ -31,14 +32,17 @@ pub struct Renewal {
     files: TlsFiles,
     own: TlsPair,
     health: Arc<Health>,
+    /// The hubs' keys; a renewal may bring new ones.
+    pinned: Pinned,
 }
 
 impl Renewal {
     /// Of a gateway that has enrolled; `None` for one that got its certificate in another way.
-    pub fn of(config: &GatewayConfig, health: &Arc<Health>) -> Option<Self> {
+    pub fn of(config: &GatewayConfig, health: &Arc<Health>, pinned: Pinned) -> Option<Self> {
         let Some(Tls::Files(files)) = config.mqtt.tls.clone() else { return None };
         let own = files.own.clone()?;
-        Some(Self { id: config.id.clone(), hub: config.hub.clone()?, mqtt: config.mqtt.clone(), files, own, health: Arc::clone(health) })
+        let (id, mqtt, health) = (config.id.clone(), config.mqtt.clone(), Arc::clone(health));
+        Some(Self { id, hub: config.hub.clone()?, mqtt, files, own, health, pinned })
     }
 
     /// Looks and renews until `stop`.
@@ -70,7 +74,7 @@ impl Renewal {
         Certificate::read(chain.first()?).ok()
     }
 
-    /// Asks the hub for the next certificate, by the present one, and puts it in its place.
+    /// Asks the hub for the next certificate, by the present one, and puts it in its place; keeps the hubs' keys that come with it.
     pub async fn renew(&self) -> Result<(), EnrolError> {
         let unreadable = |source| EnrolError::File { file: self.own.key.display().to_string(), source };
         let pem = tokio::fs::read_to_string(&self.own.key).await.map_err(unreadable)?;
@@ -81,6 +85,10 @@ impl Renewal {
         let authorities = passage_transport::certificates(&self.files.ca)?;
         let issuer = authorities.first().ok_or(EnrolError::Answer("no authority"))?;
         fits(&next, self.id.as_str(), issuer)?;
+        let new = hub_keys::keep(&self.own.cert, &next.hub_keys, &self.pinned)?;
+        if new > 0 {
+            tracing::info!("{new} new hub keys came with the certificate and count from now on");
+        }
         files::replace(&self.own.cert, &next.certificate, 0o644)
     }
 }

@@ -1,6 +1,10 @@
 //! Ed25519 signatures of the hubs' common keys. Signed messages carry the key's id; public keys are pinned in `gateway.toml`.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
@@ -57,26 +61,35 @@ impl Signing {
     }
 }
 
-/// The public keys that a gateway trusts.
+/// The public keys that a gateway trusts. Clones share what is added later.
 #[derive(Debug, Clone, Default)]
-pub struct Pinned(BTreeMap<String, VerifyingKey>);
+pub struct Pinned(Arc<RwLock<BTreeMap<String, VerifyingKey>>>);
 
 impl Pinned {
     /// Pins keys given as base64.
     pub fn from_base64<'a>(keys: impl IntoIterator<Item = &'a str>) -> Result<Self, SignatureError> {
-        let mut pinned = BTreeMap::new();
+        let pinned = Self::default();
         for text in keys {
-            let bytes = STANDARD.decode(text).map_err(|_| SignatureError::Malformed)?;
-            let bytes = <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| SignatureError::Malformed)?;
-            let key = VerifyingKey::from_bytes(&bytes).map_err(|_| SignatureError::Malformed)?;
-            pinned.insert(key_id(&key), key);
+            pinned.add(text)?;
         }
-        Ok(Self(pinned))
+        Ok(pinned)
+    }
+
+    /// Pins one more key, given as base64, for all clones. False: it was pinned already.
+    ///
+    /// # Errors
+    /// The text is no key.
+    pub fn add(&self, text: &str) -> Result<bool, SignatureError> {
+        let bytes = STANDARD.decode(text).map_err(|_| SignatureError::Malformed)?;
+        let bytes = <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| SignatureError::Malformed)?;
+        let key = VerifyingKey::from_bytes(&bytes).map_err(|_| SignatureError::Malformed)?;
+        let mut pinned = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        Ok(pinned.insert(key_id(&key), key).is_none())
     }
 
     /// Checks that the pinned key `key` signed `message` under `domain`.
     pub fn verify(&self, domain: &str, message: &[u8], key: &str, sig: &str) -> Result<(), SignatureError> {
-        let key = self.0.get(key).ok_or(SignatureError::UnknownKey)?;
+        let key = *self.0.read().unwrap_or_else(PoisonError::into_inner).get(key).ok_or(SignatureError::UnknownKey)?;
         let sig = STANDARD.decode(sig).map_err(|_| SignatureError::Malformed)?;
         let sig = Signature::from_slice(&sig).map_err(|_| SignatureError::Malformed)?;
         key.verify_strict(&framed(domain, message), &sig).map_err(|_| SignatureError::Wrong)

@@ -10,6 +10,7 @@ use tokio::{
 };
 
 use crate::{
+    enrol,
     outbox::look::Look,
     uplink::link::{Link, LinkEvent, LinkOptions, Outcome},
 };
@@ -72,8 +73,8 @@ pub(super) async fn gather(config: &GatewayConfig, look: Option<&Look>) -> Facts
         topics: vec![Topic::Ack(id.clone()).to_string(), Topic::State(id.clone()).to_string(), Topic::ALL_HUB_STATES.to_owned()],
         session: None,
     });
-    let mut talk =
-        Talk { link, keys: Pinned::from_base64(config.hub_keys.iter().map(String::as_str)).ok(), facts: Facts::default(), said: None };
+    let trusted = enrol::hub_keys(config);
+    let mut talk = Talk { link, keys: Pinned::from_base64(trusted.iter().map(String::as_str)).ok(), facts: Facts::default(), said: None };
     talk.facts.fault = talk.begin().await.err();
     if talk.facts.fault.is_none() {
         if let Some(look) = look {

@@ -18,7 +18,7 @@ use passage_config::{BleRadio, GatewayConfig, Radio};
 use passage_protocol::Clock;
 
 use self::finding::{Finding, State};
-use crate::{outbox::look::look, radio::Capture, site::last_good};
+use crate::{enrol, outbox::look::look, radio::Capture, site::last_good};
 
 /// Where the system tells of itself.
 struct Places {
@@ -126,7 +126,7 @@ async fn way_to_hub(config: &GatewayConfig) -> Vec<Finding> {
         broker::judge_broker(&facts, &config.mqtt),
         broker::judge_rights(&facts, &config.id),
         broker::judge_hub(&facts),
-        broker::judge_hub_key(&facts, config.hub_keys.len()),
+        broker::judge_hub_key(&facts, enrol::hub_keys(config).len()),
     ];
     findings.extend(broker::judge_hub_clock(&facts, now).filter(|_| config.clock.is_system()));
     findings
