@@ -1,9 +1,12 @@
 //! Counters and flags of a running gateway. The state message and the tests read them.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
 };
+
+use passage_protocol::MAX_COMMANDS;
+use uuid::Uuid;
 
 use crate::radio::Vitals;
 
@@ -47,6 +50,7 @@ pub struct Health {
     /// How the radio does, once a source that has one is open.
     pub radio: RadioVitals,
     flags: Mutex<BTreeSet<&'static str>>,
+    answers: Mutex<VecDeque<Uuid>>,
 }
 
 /// The vitals of the radio of the moment: a restart of the radio brings new ones.
@@ -73,6 +77,21 @@ impl Health {
         } else {
             flags.remove(name);
         }
+    }
+
+    /// A command was taken: our state says so from now on. Of too many, the first are forgotten.
+    pub fn answer(&self, command: Uuid) {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if !answers.contains(&command) {
+            answers.push_back(command);
+            let surplus = answers.len().saturating_sub(MAX_COMMANDS);
+            answers.drain(..surplus);
+        }
+    }
+
+    /// The commands that were taken last.
+    pub fn answers(&self) -> Vec<Uuid> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
     }
 
     /// True while the flag is raised.

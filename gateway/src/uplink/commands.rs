@@ -38,7 +38,7 @@ pub enum NotObeyed {
     TooLong,
     /// Carried out before.
     #[error("it was carried out before")]
-    Repeated,
+    Repeated(Uuid),
     /// No room to remember it.
     #[error("more than 1,000 commands were given in a day")]
     TooMany,
@@ -67,11 +67,22 @@ impl Commands {
         commands
     }
 
+    /// Those that were taken and may not have expired.
+    pub fn taken(&self) -> impl Iterator<Item = Uuid> {
+        self.taken.keys().copied()
+    }
+
     /// Judges what was published as a command for `own`. What is to be saved must be on the disk before the action is carried out.
     ///
     /// # Errors
     /// Why it is not carried out.
-    pub fn take(&mut self, payload: &[u8], own: &GatewayId, pinned: &Pinned, now: Millis) -> Result<(Action, Vec<SavedState>), NotObeyed> {
+    pub fn take(
+        &mut self,
+        payload: &[u8],
+        own: &GatewayId,
+        pinned: &Pinned,
+        now: Millis,
+    ) -> Result<(Uuid, Action, Vec<SavedState>), NotObeyed> {
         let command = Command::from_slice(payload)?;
         if command.gateway != *own {
             return Err(NotObeyed::Foreign);
@@ -84,7 +95,7 @@ impl Commands {
             return Err(NotObeyed::TooLong);
         }
         if self.taken.contains_key(&command.id) {
-            return Err(NotObeyed::Repeated);
+            return Err(NotObeyed::Repeated(command.id));
         }
         let mut saved = self.forget(now);
         if self.taken.len() >= MOST {
@@ -92,7 +103,7 @@ impl Commands {
         }
         self.taken.insert(command.id, command.expires);
         saved.push(entry(command.id.as_bytes(), Some(command.expires)));
-        Ok((command.action, saved))
+        Ok((command.id, command.action, saved))
     }
 
     /// Forgets the ids of commands that have expired.
@@ -140,7 +151,7 @@ mod tests {
     }
 
     fn take(commands: &mut Commands, payload: &[u8], now: i64) -> Result<Vec<SavedState>, String> {
-        commands.take(payload, &own(), &pinned(), Millis(now)).map(|(_, saved)| saved).map_err(|e| e.to_string())
+        commands.take(payload, &own(), &pinned(), Millis(now)).map(|(.., saved)| saved).map_err(|e| e.to_string())
     }
 
     fn disk(saved: Vec<SavedState>) -> Vec<(String, Vec<u8>, Vec<u8>)> {

@@ -8,8 +8,9 @@ use std::{
 use passage_protocol::{Clock, GatewayId, Topic, sign::Pinned, site::Action};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use super::commands::Commands;
+use super::commands::{Commands, NotObeyed};
 use crate::{
     health::Health,
     outbox::{Batch, Outbox},
@@ -20,6 +21,8 @@ use crate::{
 const WAITING: usize = 16;
 /// Refused commands are warned of at most so often.
 const WARN_EVERY: Duration = Duration::from_secs(10);
+/// Commands that come again are answered at most so often; whoever repeats an old one must not make us talk without end.
+const ANSWER_EVERY: Duration = Duration::from_secs(5);
 
 /// The session's end: where messages go, and what comes back.
 #[derive(Debug, Clone)]
@@ -81,11 +84,14 @@ pub struct Follower {
     pub state: Arc<Notify>,
     /// When a refused command was last warned of.
     pub warned: Option<Instant>,
+    /// When a command that came again was last answered.
+    pub answered: Option<Instant>,
 }
 
 impl Follower {
     /// Listens until `stop`.
     pub async fn run(mut self, mut said: Said, stop: CancellationToken) {
+        self.commands.taken().for_each(|id| self.health.answer(id));
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -109,8 +115,20 @@ impl Follower {
 
     fn command(&mut self, payload: &[u8]) {
         match self.commands.take(payload, &self.id, &self.pinned, self.clock.now()) {
-            Ok((action, saved)) => self.obey(action, saved),
+            Ok((id, action, saved)) => self.obey(id, action, saved),
+            Err(NotObeyed::Repeated(id)) => self.answer_again(id),
             Err(why) => self.refuse(&why.to_string()),
+        }
+    }
+
+    /// A hub that repeats a command has not heard that it was taken.
+    fn answer_again(&mut self, id: Uuid) {
+        tracing::debug!("a command came again: it was carried out before");
+        self.health.commands_refused.fetch_add(1, Ordering::Relaxed);
+        self.health.answer(id);
+        if self.answered.is_none_or(|at| at.elapsed() >= ANSWER_EVERY) {
+            self.answered = Some(Instant::now());
+            self.state.notify_one();
         }
     }
 
@@ -125,19 +143,25 @@ impl Follower {
         }
     }
 
-    /// Carries out what is remembered on the disk, so that no restart carries it out twice.
-    fn obey(&mut self, action: Action, saved: Vec<crate::SavedState>) {
+    /// Carries out what is remembered on the disk, so that no restart carries it out twice. The answer follows with our next state.
+    fn obey(&mut self, id: Uuid, action: Action, saved: Vec<crate::SavedState>) {
         let wish = match (&action, &self.radio) {
             (Action::ReportState, _) => Arc::clone(&self.state),
             (Action::RestartRadio, Some(radio)) => Arc::clone(radio),
-            (Action::RestartRadio, None) => return self.refuse("this gateway has no radio of its own to restart"),
+            (Action::RestartRadio, None) => {
+                self.health.answer(id);
+                self.state.notify_one();
+                return self.refuse("this gateway has no radio of its own to restart");
+            }
         };
-        let (outbox, health) = (self.outbox.clone(), Arc::clone(&self.health));
+        let (outbox, health, state) = (self.outbox.clone(), Arc::clone(&self.health), Arc::clone(&self.state));
         tokio::spawn(async move {
             if outbox.append(Batch { saved, ..Batch::default() }).await.is_ok() {
                 tracing::info!("command {action} is carried out");
                 health.commands.fetch_add(1, Ordering::Relaxed);
+                health.answer(id);
                 wish.notify_one();
+                state.notify_one();
             }
         });
     }

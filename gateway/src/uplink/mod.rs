@@ -136,6 +136,7 @@ impl Uplink {
             oldest_ms: oldest.map_or(0, |at| now.since(at).max(0)),
             site_revision: self.health.site_revision.load(Ordering::Relaxed),
             flags: self.health.flags(),
+            commands: self.health.answers(),
         }
     }
 }

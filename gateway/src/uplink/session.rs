@@ -321,6 +321,7 @@ fn options(up: &Uplink) -> LinkOptions {
         oldest_ms: 0,
         site_revision: 0,
         flags: Vec::new(),
+        commands: Vec::new(),
     };
     let mut topics = vec![Topic::Ack(up.id.clone()).to_string(), Topic::State(up.id.clone()).to_string(), Topic::ALL_HUB_STATES.to_owned()];
     topics.extend(Downlink::topics(&up.id, up.site_from_hub));

@@ -31,7 +31,7 @@ pub use id::{FenceId, GatewayId, HubId, InstallationId, StoreId};
 pub use position::PositionSecret;
 pub use rid::{ChainKey, Rid};
 pub use seq::{Seq, SeqRange, SeqSet};
-pub use state::{GatewayState, Hello, HubState};
+pub use state::{GatewayState, Hello, HubState, MAX_COMMANDS};
 pub use time::{Clock, Correction, Millis};
 pub use token::PositionToken;
 pub use topic::Topic;

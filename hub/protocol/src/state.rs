@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{GatewayId, HubId, Millis, Seq, VERSION, WireError, check_name, check_version};
 
+/// Most commands that a gateway's state names.
+pub const MAX_COMMANDS: usize = 64;
+
 /// The payload of `passage/v1/gateway/{id}/hello`, published on every connection; a hub answers it with an ack before anything is published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,6 +50,9 @@ pub struct GatewayState {
     /// Flags that a person should look at, such as `disk-full` or `radio-silent`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
+    /// Commands that reached it and have not expired, at most [`MAX_COMMANDS`]; hubs repeat the others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<uuid::Uuid>,
 }
 
 /// The payload of `passage/v1/hub/{hub}/state`, retained. Online means: able to commit.
@@ -89,6 +95,9 @@ wire!(Hello = "hello", GatewayState = "gateway state", HubState = "hub state");
 
 impl GatewayState {
     fn check(&self) -> Result<(), WireError> {
+        if self.commands.len() > MAX_COMMANDS {
+            return Err(WireError::Contract("a gateway state names at most 64 commands"));
+        }
         check_name(&self.boot)
     }
 }

@@ -67,10 +67,13 @@ fn a_gateway_state_and_its_last_will() {
         oldest_ms: 1500,
         site_revision: 7,
         flags: vec!["radio-silent".to_owned()],
+        commands: vec![],
     };
     golden(include_bytes!("golden/v1/gateway-state.json"), &state, GatewayState::from_slice, GatewayState::to_vec);
-    let will = GatewayState { online: false, backlog: 0, oldest_ms: 0, site_revision: 0, flags: vec![], ..state };
+    let will = GatewayState { online: false, backlog: 0, oldest_ms: 0, site_revision: 0, flags: vec![], ..state.clone() };
     golden(include_bytes!("golden/v1/gateway-state-will.json"), &will, GatewayState::from_slice, GatewayState::to_vec);
+    let answer = GatewayState { flags: vec![], commands: vec![uuid::Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0001)], ..state };
+    golden(include_bytes!("golden/v1/gateway-state-commands.json"), &answer, GatewayState::from_slice, GatewayState::to_vec);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use passage_protocol::{GatewayId, site::Action};
 pub(super) enum GatewayCommand {
     #[command(flatten)]
     Roll(fleet::Roll),
-    /// Sign a command for a gateway; a running hub sends it. A gateway that is not connected then does not get it.
+    /// Sign a command for a gateway; the running hubs send it, and repeat it until the gateway says that it has it, or it expires.
     Command {
         /// The gateway.
         #[arg(value_parser = gateway_id)]

@@ -19,12 +19,15 @@ use tracing::{error, info, warn};
 
 use super::{HubKeys, link::Outlet};
 use crate::store::{
-    Db, StoreError, Tx, config,
+    Db, StoreError, Tx, config, fleet,
     site::{self, Bundled},
 };
 
 /// How often the database is looked at, in machine time. A configuration must be in force everywhere within seconds.
 const EVERY: Duration = Duration::from_secs(1);
+
+/// A command that its gateway has not answered is published again after this, in business time as its end.
+const AGAIN: Duration = Duration::from_secs(15);
 
 /// Publishes sites and commands.
 pub(crate) struct Sites {
@@ -40,7 +43,7 @@ pub(crate) struct Sites {
 struct Done {
     /// The applied revision whose bundles were made.
     made: i64,
-    /// What each gateway was last told, and on which connection; no revision: that it is not listed any more.
+    /// What each gateway was last told, and on which connection; no revision: that it is not listed any more, or was revoked.
     told: HashMap<GatewayId, (u64, Option<Told>)>,
 }
 
@@ -75,11 +78,12 @@ impl Sites {
         self.tell(&config, generation, &mut done.told).await
     }
 
-    /// Publishes each command that waits.
+    /// Publishes each command that waits for its gateway.
     async fn commands(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
-        for (id, gateway, payload) in site::pending(&self.db, now).await? {
-            if !site::claim(&self.db, &id, now).await? {
+        let since = now - AGAIN;
+        for (id, gateway, payload) in site::pending(&self.db, now, since).await? {
+            if !site::claim(&self.db, &id, now, since).await? {
                 continue;
             }
             if self.outlet.publish(&Topic::Command(gateway.clone()), false, payload) {
@@ -124,13 +128,15 @@ impl Sites {
         let mut tx = self.db.begin_read().await?;
         let newest = site::newest(&mut tx).await?;
         let rollbacks = site::rollbacks(&mut tx).await?;
+        let barred = fleet::barred(&mut tx).await?;
         // Only the newest configuration knows who is not listed any more.
         let knows_all = config.applied == config::newest_revision(&self.db).await?;
         for (gateway, bundled) in newest {
-            let is_listed = config.site.gateways.contains_key(&gateway);
+            let is_barred = barred.contains(&gateway);
+            let is_listed = config.site.gateways.contains_key(&gateway) && !is_barred;
             let rollback = rollbacks.get(&gateway).copied().filter(|held| *held >= bundled.revision);
             let word = is_listed.then_some((bundled.revision, rollback));
-            if told.get(&gateway) == Some(&(generation, word)) || !(is_listed || knows_all) {
+            if told.get(&gateway) == Some(&(generation, word)) || !(is_listed || is_barred || knows_all) {
                 continue;
             }
             let others = site::others(&mut tx, &gateway, bundled.revision).await?;
@@ -175,7 +181,7 @@ impl Sites {
         topics.into_iter().all(|topic| self.outlet.publish(&topic, true, Vec::new()))
     }
 
-    /// A gateway that is not listed any more is told nothing; what it has stays with it.
+    /// A gateway that is not listed any more, or was revoked, is told nothing; what it has stays with it.
     fn withdraw(&self, gateway: &GatewayId, bundled: &Bundled, others: &[(u64, u32)]) -> bool {
         self.outlet.publish(&Topic::SiteManifest(gateway.clone()), true, Vec::new())
             && self.take_away(gateway, &[(bundled.revision, bundled.parts)])

@@ -4,7 +4,7 @@ use passage_protocol::{GatewayId, GatewayState, Millis, Seq, SeqRange};
 
 use crate::{
     args,
-    store::{Db, Row, StoreError, Tx, progress},
+    store::{Db, Row, StoreError, Tx, progress, site},
 };
 
 /// A gateway and one epoch of its outbox.
@@ -83,6 +83,11 @@ pub(crate) async fn heard(tx: &mut Tx, states: &[GatewayState], now: Millis) -> 
                 WHERE excluded.at > gateway_state.at \
                 OR (excluded.boot = gateway_state.boot AND excluded.online = 0 AND gateway_state.online = 1)";
     tx.insert_many(head, states.iter().map(row).collect(), tail).await?;
+    for state in states {
+        for command in &state.commands {
+            site::answered(tx, &state.gateway, *command, now).await?;
+        }
+    }
     Ok(())
 }
 

@@ -89,16 +89,27 @@ pub async fn order(db: &Db, command: &Command, now: Millis) -> Result<(), StoreE
     db.execute(sql, args![command.id.to_string(), command.gateway.as_str(), command.expires, command.to_vec()]).await.map(drop)
 }
 
-/// Commands that nobody has published yet: id, gateway, payload.
-pub async fn pending(db: &Db, now: Millis) -> Result<Vec<(String, GatewayId, Vec<u8>)>, StoreError> {
-    let sql = "SELECT id, gateway, payload FROM gateway_command WHERE published_at IS NULL AND expires > $1 ORDER BY id";
-    let rows = db.fetch(sql, args![now]).await?;
+/// Commands that their gateways have not answered, and that nobody has published since `since`: id, gateway, payload. None for a gateway that was
+/// revoked.
+pub async fn pending(db: &Db, now: Millis, since: Millis) -> Result<Vec<(String, GatewayId, Vec<u8>)>, StoreError> {
+    let sql = "SELECT id, gateway, payload FROM gateway_command \
+               WHERE answered_at IS NULL AND expires > $1 AND (published_at IS NULL OR published_at <= $2) \
+               AND gateway NOT IN (SELECT gateway FROM fleet_gateway WHERE barred = 1) ORDER BY id";
+    let rows = db.fetch(sql, args![now, since]).await?;
     rows.iter().map(|row| Ok((row.text(0)?, gateway(row, 1)?, row.blob(2)?))).collect()
 }
 
 /// Takes a command to publish it; false when another hub was first.
-pub async fn claim(db: &Db, id: &str, now: Millis) -> Result<bool, StoreError> {
-    Ok(db.execute("UPDATE gateway_command SET published_at = $2 WHERE id = $1 AND published_at IS NULL", args![id, now]).await? == 1)
+pub async fn claim(db: &Db, id: &str, now: Millis, since: Millis) -> Result<bool, StoreError> {
+    let sql = "UPDATE gateway_command SET published_at = $2 \
+               WHERE id = $1 AND answered_at IS NULL AND (published_at IS NULL OR published_at <= $3)";
+    Ok(db.execute(sql, args![id, now, since]).await? == 1)
+}
+
+/// Notes that a command has reached its gateway, which says so itself.
+pub(crate) async fn answered(tx: &mut Tx, gateway: &GatewayId, id: uuid::Uuid, now: Millis) -> Result<(), StoreError> {
+    let sql = "UPDATE gateway_command SET answered_at = $3 WHERE id = $1 AND gateway = $2 AND answered_at IS NULL";
+    tx.execute(sql, args![id.to_string(), gateway.as_str(), now]).await.map(drop)
 }
 
 /// Gives a command back that could not be published.
@@ -106,8 +117,24 @@ pub async fn unclaim(db: &Db, id: &str) -> Result<(), StoreError> {
     db.execute("UPDATE gateway_command SET published_at = NULL WHERE id = $1", args![id]).await.map(drop)
 }
 
-/// True when a hub has published the command.
-pub async fn is_published(db: &Db, id: &str) -> Result<bool, StoreError> {
-    let rows = db.fetch("SELECT published_at FROM gateway_command WHERE id = $1", args![id]).await?;
-    rows.first().map_or(Ok(false), |row| Ok(row.opt_int(0)?.is_some()))
+/// How far a command has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// No hub has published it.
+    Waiting,
+    /// A hub has, and the gateway has not answered.
+    Published,
+    /// The gateway has it.
+    Answered,
+}
+
+/// How far the command has come.
+pub async fn reach(db: &Db, id: &str) -> Result<Reach, StoreError> {
+    let rows = db.fetch("SELECT published_at, answered_at FROM gateway_command WHERE id = $1", args![id]).await?;
+    let Some(row) = rows.first() else { return Ok(Reach::Waiting) };
+    Ok(match (row.opt_int(0)?, row.opt_int(1)?) {
+        (_, Some(_)) => Reach::Answered,
+        (Some(_), None) => Reach::Published,
+        (None, None) => Reach::Waiting,
+    })
 }

@@ -10,13 +10,16 @@ use passage_protocol::{
 
 use crate::{
     command::open_with_keys,
-    store::{Db, StoreError, progress, site},
+    store::{
+        Db, StoreError, progress,
+        site::{self, Reach},
+    },
 };
 
-/// A running hub looks every second.
+/// A running hub looks every second, and a gateway that is connected answers at once.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Signs a command, puts it into the database, and waits a moment for a hub to send it.
+/// Signs a command, puts it into the database, and waits a moment for the gateway to answer.
 pub(super) async fn command(config: &HubConfig, gateway: GatewayId, action: Action, minutes: u32) -> anyhow::Result<()> {
     let (db, keys) = open_with_keys(config).await?;
     is_known(&db, &gateway).await?;
@@ -27,10 +30,12 @@ pub(super) async fn command(config: &HubConfig, gateway: GatewayId, action: Acti
     let command = Command { v: VERSION, gateway, id, expires, action, key, sig }.signed(keys.signing());
     site::order(&db, &command, now).await?;
     let Command { gateway, action, .. } = command;
-    if is_sent(&db, &id.to_string()).await? {
-        println!("{action} was sent to {gateway}; it counts for {minutes} min");
-    } else {
-        println!("no hub is connected at the moment; {action} goes to {gateway} when one is, within {minutes} min");
+    match reach(&db, &id.to_string()).await? {
+        Reach::Answered => println!("{action} was sent to {gateway}, which has it"),
+        Reach::Published => {
+            println!("{action} was sent to {gateway}, which has not answered; it is repeated for {minutes} min until it does")
+        }
+        Reach::Waiting => println!("no hub is connected at the moment; {action} goes to {gateway} when one is, within {minutes} min"),
     }
     db.close().await;
     Ok(())
@@ -56,15 +61,16 @@ pub(super) async fn rollback(config: &HubConfig, gateway: &GatewayId, held: u64)
     Ok(())
 }
 
-async fn is_sent(db: &Db, id: &str) -> Result<bool, StoreError> {
+/// How far it came while we are patient.
+async fn reach(db: &Db, id: &str) -> Result<Reach, StoreError> {
     let end = tokio::time::Instant::now() + PATIENCE;
-    while tokio::time::Instant::now() < end {
-        if site::is_published(db, id).await? {
-            return Ok(true);
+    loop {
+        let reach = site::reach(db, id).await?;
+        if reach == Reach::Answered || tokio::time::Instant::now() >= end {
+            return Ok(reach);
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    Ok(false)
 }
 
 /// A typing mistake would wait for ever.
