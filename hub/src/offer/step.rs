@@ -1,6 +1,6 @@
 //! The work of one member in one transaction: evidence to visits, visits to decisions, decisions to messages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use passage_config::{Brand, HubConfig, Store};
 use passage_protocol::{Millis, StoreId, Zone};
@@ -12,7 +12,9 @@ use crate::{
     notice::{Notice, What},
     offer::trigger,
     store::{
-        StoreError, Tx, ingest, people, touchpoint, visit,
+        StoreError, Tx,
+        ingest::{self, StoredEvent},
+        people, touchpoint, visit,
         work::{self, Todo, TodoKind},
     },
     touchpoint::{Purchase, Touchpoint},
@@ -29,6 +31,10 @@ pub(super) struct Step<'a> {
     pub now: Millis,
     /// Told after the commit.
     pub notices: Vec<Notice>,
+    /// What the work of the transaction is about, read with one statement.
+    events: HashMap<String, Result<StoredEvent, StoreError>>,
+    /// Events whose work is done, to be deleted with one statement.
+    done: Vec<String>,
 }
 
 /// The work of one member in one store.
@@ -55,7 +61,20 @@ pub(super) struct Past {
     pub purchases: Vec<Purchase>,
 }
 
-impl Step<'_> {
+impl<'a> Step<'a> {
+    /// For all members whose work is in `todos`, in one transaction, which ends with [`Step::finish`].
+    pub async fn begin(tx: &mut Tx, config: &'a HubConfig, keyring: &'a Keyring, now: Millis, todos: &[Todo]) -> Result<Self, StoreError> {
+        let ids = todos.iter().filter(|todo| todo.kind == TodoKind::Event).map(|todo| todo.reference.as_str());
+        let events = ingest::events(tx, ids).await?;
+        Ok(Self { config, keyring, now, notices: Vec::new(), events, done: Vec::new() })
+    }
+
+    /// Deletes the rows of the work that was done; gives what is to be told after the commit.
+    pub async fn finish(self, tx: &mut Tx) -> Result<Vec<Notice>, StoreError> {
+        work::events_done(tx, self.done.iter().map(String::as_str)).await?;
+        Ok(self.notices)
+    }
+
     /// Does all of `todos`, which are of one member, and deletes them.
     pub async fn run(&mut self, tx: &mut Tx, member: MemberId, todos: &[Todo]) -> Result<(), StoreError> {
         for (store, work) in self.gather(tx, todos).await? {
@@ -64,20 +83,20 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// Reads what the todo rows are about. Rows about events are deleted here; rows about visits when the visit is closed.
-    async fn gather(&self, tx: &mut Tx, todos: &[Todo]) -> Result<BTreeMap<StoreId, InStore>, StoreError> {
+    /// Gathers what the todo rows are about. Rows about events are deleted in the end; rows about visits when the visit is closed.
+    async fn gather(&mut self, tx: &mut Tx, todos: &[Todo]) -> Result<BTreeMap<StoreId, InStore>, StoreError> {
         let mut stores: BTreeMap<StoreId, InStore> = BTreeMap::new();
         for todo in todos {
             match todo.kind {
                 TodoKind::Event => {
-                    let Some(event) = ingest::event(tx, &todo.reference).await? else {
-                        work::done(tx, todo).await?;
+                    let Some(event) = self.events.remove(&todo.reference).transpose()? else {
+                        self.done.push(todo.reference.clone());
                         continue;
                     };
                     if !self.knows(tx, todo, &event.store).await? {
                         continue;
                     }
-                    work::done(tx, todo).await?;
+                    self.done.push(todo.reference.clone());
                     let evidence = self.evidence(&event);
                     let here = stores.entry(event.store).or_default();
                     here.evidence.push(evidence);
@@ -107,7 +126,7 @@ impl Step<'_> {
         Ok(false)
     }
 
-    fn evidence(&self, event: &ingest::StoredEvent) -> Evidence {
+    fn evidence(&self, event: &StoredEvent) -> Evidence {
         let fence_kind = match &event.zone {
             Zone::Fence(id) => self.config.site.geofences.get(id).filter(|f| f.store == event.store).map(|f| f.kind),
             Zone::In | Zone::Front => None,

@@ -92,7 +92,7 @@ impl Worker {
         }
         let todos = work::take(&mut tx, shard, now, ROWS).await?;
         let (poor, good): (Vec<Todo>, Vec<Todo>) = todos.into_iter().partition(|t| t.failures >= ALONE);
-        let mut step = Step { config, keyring: &self.keyring, now, notices: Vec::new() };
+        let mut step = Step::begin(&mut tx, config, &self.keyring, now, &good).await?;
         let (started, mut done) = (Instant::now(), 0);
         for (member, group) in by_member(good) {
             if done > 0 && started.elapsed() > LONG {
@@ -105,8 +105,9 @@ impl Worker {
             }
             done += group.len();
         }
+        let notices = step.finish(&mut tx).await?;
         tx.commit().await?;
-        self.tell(step.notices);
+        self.tell(notices);
         for todo in poor {
             done += self.alone(shard, &todo, config, now).await?;
         }
@@ -133,11 +134,13 @@ impl Worker {
         if !work::lock_shard(&mut tx, shard).await? {
             return Ok(0);
         }
-        let mut step = Step { config, keyring: &self.keyring, now, notices: Vec::new() };
-        match step.run(&mut tx, todo.member, std::slice::from_ref(todo)).await {
+        let one = std::slice::from_ref(todo);
+        let mut step = Step::begin(&mut tx, config, &self.keyring, now, one).await?;
+        match step.run(&mut tx, todo.member, one).await {
             Ok(()) => {
+                let notices = step.finish(&mut tx).await?;
                 tx.commit().await?;
-                self.tell(step.notices);
+                self.tell(notices);
             }
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => {

@@ -1,6 +1,6 @@
 //! The two engines behind one small face: connect, begin, execute, fetch.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use passage_protocol::Millis;
 use sqlx::{
@@ -103,6 +103,22 @@ value_from! {
 #[macro_export]
 macro_rules! args {
     ($($value:expr),* $(,)?) => { vec![$($crate::store::Value::from($value)),*] };
+}
+
+macro_rules! bound {
+    ($args:ty, $values:expr) => {{
+        let mut bound = <$args>::default();
+        for value in $values {
+            let added = match value {
+                Value::Int(v) => sqlx::Arguments::add(&mut bound, v),
+                Value::Real(v) => sqlx::Arguments::add(&mut bound, v),
+                Value::Text(v) => sqlx::Arguments::add(&mut bound, v),
+                Value::Blob(v) => sqlx::Arguments::add(&mut bound, v),
+            };
+            added.map_err(sqlx::Error::Encode)?;
+        }
+        bound
+    }};
 }
 
 /// A database that is open and migrated.
@@ -214,10 +230,18 @@ impl Db {
         })
     }
 
-    /// Reads outside of a longer transaction.
+    /// Reads outside of a longer transaction: one statement, one question to the server. It may not write.
     pub async fn fetch(&self, sql: &'static str, args: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-        let mut tx = self.begin_read().await?;
-        tx.fetch(sql, args).await
+        Ok(match self {
+            Self::Sqlite { read, .. } => {
+                sqlx::query_with(sql, bound!(SqliteArguments, args)).fetch_all(read).await?.into_iter().map(Row::Sqlite).collect()
+            }
+            Self::Postgres(server) => {
+                let now = server.connections();
+                let run = sqlx::query_with(sql, bound!(PgArguments, args)).fetch_all(&now.pool);
+                now.ask(run).await?.into_iter().map(Row::Postgres).collect()
+            }
+        })
     }
 
     /// One statement in its own transaction; returns how many rows it changed.
@@ -245,22 +269,6 @@ impl Db {
             }
         }
     }
-}
-
-macro_rules! bound {
-    ($args:ty, $values:expr) => {{
-        let mut bound = <$args>::default();
-        for value in $values {
-            let added = match value {
-                Value::Int(v) => sqlx::Arguments::add(&mut bound, v),
-                Value::Real(v) => sqlx::Arguments::add(&mut bound, v),
-                Value::Text(v) => sqlx::Arguments::add(&mut bound, v),
-                Value::Blob(v) => sqlx::Arguments::add(&mut bound, v),
-            };
-            added.map_err(sqlx::Error::Encode)?;
-        }
-        bound
-    }};
 }
 
 impl Tx {
@@ -306,7 +314,8 @@ impl Tx {
         while let Some(width) = rows.peek().map(Vec::len) {
             // Both engines take 32,766 parameters.
             let chunk: Vec<Vec<Value>> = rows.by_ref().take((32_000 / width.max(1)).min(500)).collect();
-            let sql = AssertSqlSafe(format!("{head} VALUES {} {tail}", placeholders(chunk.len(), width)));
+            let is_sqlite = self.is_sqlite();
+            let sql = AssertSqlSafe(format!("{head} VALUES {} {tail}", placeholders(chunk.len(), width, is_sqlite)));
             let values = chunk.into_iter().flatten();
             match self {
                 Self::Sqlite(tx) => {
@@ -320,6 +329,21 @@ impl Tx {
             }
         }
         Ok(out)
+    }
+
+    /// One statement about many texts, which stand between `head` and `tail` as `VALUES (..), (..)`, each at least once: the last is repeated, so that
+    /// the engine meets few different statements and remembers their plans.
+    pub async fn about<'a>(
+        &mut self,
+        head: &'static str,
+        texts: impl IntoIterator<Item = &'a str>,
+        tail: &'static str,
+    ) -> Result<Vec<Row>, StoreError> {
+        let mut rows: Vec<Vec<Value>> = texts.into_iter().map(|text| vec![text.into()]).collect();
+        if let Some(last) = rows.last().cloned() {
+            rows.resize(rows.len().next_power_of_two(), last);
+        }
+        self.with_values(head, rows, tail).await
     }
 
     /// Makes it so.
@@ -337,13 +361,25 @@ impl Tx {
     }
 }
 
-/// `($1,$2),($3,$4)` for two rows of two columns.
-fn placeholders(rows: usize, columns: usize) -> String {
-    let row = |r: usize| {
-        let cells: Vec<String> = (1..=columns).map(|c| format!("${}", r * columns + c)).collect();
-        format!("({})", cells.join(","))
-    };
-    (0..rows).map(row).collect::<Vec<_>>().join(",")
+/// `($1,$2),($3,$4)` for two rows of two columns; without the numbers on SQLite, which looks a named parameter up in the list of all of them, so that
+/// the time would grow with the square of their number.
+fn placeholders(rows: usize, columns: usize, is_sqlite: bool) -> String {
+    let mut text = String::with_capacity(rows * columns * 7);
+    for n in 0..rows * columns {
+        text.push_str(match (n, n % columns) {
+            (0, _) => "(",
+            (_, 0) => "),(",
+            _ => ",",
+        });
+        if is_sqlite {
+            text.push('?');
+        } else {
+            // Writing to a text cannot fail.
+            let _ = write!(text, "${}", n + 1);
+        }
+    }
+    text.push(')');
+    text
 }
 
 macro_rules! getters {
@@ -398,5 +434,12 @@ mod tests {
         }
         assert!(StoreError::Sql(sqlx::Error::PoolTimedOut).is_transient());
         assert!(!StoreError::Corrupt("x").is_transient());
+    }
+
+    #[test]
+    fn each_row_has_its_placeholders() {
+        assert_eq!(placeholders(2, 2, false), "($1,$2),($3,$4)");
+        assert_eq!(placeholders(2, 3, true), "(?,?,?),(?,?,?)");
+        assert_eq!(placeholders(1, 1, false), "($1)");
     }
 }

@@ -94,6 +94,15 @@ pub async fn event(tx: &mut Tx, id: &str) -> Result<Option<StoredEvent>, StoreEr
     row.as_ref().map(StoredEvent::from_row).transpose()
 }
 
+/// The events with these ids, as far as they are there. One that cannot be read is an error of its own.
+pub(crate) async fn events<'a>(
+    tx: &mut Tx,
+    ids: impl IntoIterator<Item = &'a str>,
+) -> Result<HashMap<String, Result<StoredEvent, StoreError>>, StoreError> {
+    let rows = tx.about(concat!("SELECT ", columns!(), " FROM event WHERE id IN ("), ids, ")").await?;
+    rows.iter().map(|row| Ok((row.text(0)?, StoredEvent::from_row(row)))).collect()
+}
+
 /// What makes an event count once: gateway, epoch, seq.
 pub(crate) type EventKey = (GatewayId, String, Seq);
 

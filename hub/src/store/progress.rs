@@ -92,18 +92,25 @@ struct Accounted {
 async fn accounted(tx: &mut Tx, gateway: &GatewayId, epoch: &str, upto: Seq) -> Result<Accounted, StoreError> {
     let mut set = SeqSet::new();
     SeqRange::new(1, upto).into_iter().for_each(|done| set.insert(done));
-    let sql = "SELECT seq FROM event_key WHERE gateway = $1 AND epoch = $2 AND seq > $3 ORDER BY seq LIMIT $4";
-    let keys = tx.fetch(sql, args![gateway.as_str(), epoch, upto, KEYS_AT_ONCE]).await?;
-    let mut last = upto;
-    for row in &keys {
-        last = seq(row, 0)?;
-        set.insert(SeqRange { from: last, to: last });
+    // Of thousands of keys only those behind a gap, and the last one, leave the database.
+    let sql = "SELECT before, seq, place FROM (SELECT seq, COALESCE(LAG(seq) OVER w, $3) AS before, LEAD(seq) OVER w AS after, \
+               ROW_NUMBER() OVER w AS place FROM (SELECT seq FROM event_key WHERE gateway = $1 AND epoch = $2 AND seq > $3 \
+               ORDER BY seq LIMIT $4) AS keys WINDOW w AS (ORDER BY seq)) AS steps WHERE seq > before + 1 OR after IS NULL ORDER BY seq";
+    let (mut last, mut from, mut keys) = (upto, upto + 1, 0);
+    for row in tx.fetch(sql, args![gateway.as_str(), epoch, upto, KEYS_AT_ONCE]).await? {
+        let before = seq(&row, 0)?;
+        (last, keys) = (seq(&row, 1)?, row.int(2)?);
+        if last > before + 1 {
+            SeqRange::new(from, before).into_iter().for_each(|run| set.insert(run));
+            from = last;
+        }
     }
+    SeqRange::new(from, last).into_iter().for_each(|run| set.insert(run));
     let sql = "SELECT from_seq, to_seq FROM gone WHERE gateway = $1 AND epoch = $2 AND to_seq > $3";
     for row in tx.fetch(sql, args![gateway.as_str(), epoch, upto]).await? {
         set.insert(SeqRange::from((seq(&row, 0)?, seq(&row, 1)?)));
     }
-    let cut = u32::try_from(keys.len()).unwrap_or(u32::MAX) >= KEYS_AT_ONCE;
+    let cut = keys >= i64::from(KEYS_AT_ONCE);
     let top = if cut { last } else { set.ranges().last().map_or(0, |r| r.to) };
     Ok(Accounted { set, top, cut })
 }

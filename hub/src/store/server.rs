@@ -11,7 +11,7 @@ use std::{
 };
 
 use sqlx::{
-    PgPool,
+    Connection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,8 @@ const OPTIONS: [(&str, &str); 3] =
 const CONNECTIONS: u32 = 8;
 /// Longest wait for a connection.
 const ACQUIRE: Duration = Duration::from_secs(5);
+/// A connection that was used so lately is not asked for a sign of life before it is used again; that would double the questions of a busy hub.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// A server, by way of the connections of the moment. Clones share them.
 #[derive(Debug, Clone)]
@@ -78,5 +80,14 @@ impl Server {
 }
 
 fn pool() -> PgPoolOptions {
-    PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE)
+    PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE).test_before_acquire(false).before_acquire(
+        |connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for >= FRESH {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        },
+    )
 }

@@ -126,6 +126,12 @@ pub async fn done(tx: &mut Tx, todo: &Todo) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Deletes work about events that is done.
+pub async fn events_done<'a>(tx: &mut Tx, events: impl IntoIterator<Item = &'a str>) -> Result<(), StoreError> {
+    tx.about("DELETE FROM todo WHERE kind = 'event' AND ref IN (", events, ")").await?;
+    Ok(())
+}
+
 /// Notes that the work failed and is to be tried again at `due`.
 pub async fn fail(tx: &mut Tx, todo: &Todo, due: Millis) -> Result<(), StoreError> {
     tx.execute(
