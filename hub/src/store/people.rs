@@ -11,7 +11,7 @@ use passage_protocol::Millis;
 
 use crate::{
     args,
-    identity::{Consents, Destination, Key, Keyring, MemberId, Profile, Purpose},
+    identity::{AgeBand, Consents, Destination, Key, Keyring, MemberId, Profile, Purpose},
     store::{StoreError, Tx},
 };
 
@@ -88,6 +88,20 @@ pub async fn set_destination(tx: &mut Tx, member: MemberId, to: Option<&Destinat
         }
     };
     Ok(changed > 0)
+}
+
+/// Keeps the age band that a member told.
+pub async fn set_age(tx: &mut Tx, member: MemberId, age: AgeBand, at: Millis) -> Result<(), StoreError> {
+    let sql = "UPDATE member SET age_band = $2, age_at = $3 WHERE id = $1 AND (age_band IS NULL OR age_band <> $2)";
+    tx.execute(sql, args![member.0, age.word(), at]).await?;
+    Ok(())
+}
+
+/// The age band that a member told, if she did.
+pub async fn age(tx: &mut Tx, member: MemberId) -> Result<Option<AgeBand>, StoreError> {
+    let row = tx.fetch_optional("SELECT age_band FROM member WHERE id = $1", args![member.0]).await?;
+    let Some(word) = row.map(|row| row.opt_text(0)).transpose()?.flatten() else { return Ok(None) };
+    word.parse().map(Some).map_err(|()| StoreError::Corrupt("age band"))
 }
 
 /// Version of the last committed change of people.
