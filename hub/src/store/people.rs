@@ -123,6 +123,26 @@ pub struct Changed {
     pub installations: Vec<installation::Keyed>,
 }
 
+/// Reads at most `limit` members behind `after`, in the order of their numbers.
+pub async fn page(tx: &mut Tx, keyring: &Keyring, after: MemberId, limit: u32) -> Result<Changed, StoreError> {
+    let mut out = Changed::default();
+    for row in tx.fetch("SELECT id FROM member WHERE id > $1 ORDER BY id LIMIT $2", args![after.0, limit]).await? {
+        out.members.push(MemberId(row.int(0)?));
+    }
+    let Some(until) = out.members.last().copied() else { return Ok(out) };
+    let presence =
+        "SELECT member, brand, entity FROM consent_now WHERE member > $1 AND member <= $2 AND purpose = 'presence' AND granted = 1";
+    for row in tx.fetch(presence, args![after.0, until.0]).await? {
+        out.presence.push((MemberId(row.int(0)?), row.text(1)?, row.text(2)?));
+    }
+    let beacons = "SELECT key, member FROM identifier WHERE member > $1 AND member <= $2 AND kind = 'beacon'";
+    for row in tx.fetch(beacons, args![after.0, until.0]).await? {
+        out.beacons.push((Key(row.bytes32(0)?), MemberId(row.int(1)?)));
+    }
+    out.installations = installation::page(tx, keyring, after, until).await?;
+    Ok(out)
+}
+
 /// Reads what changed after `version`.
 pub async fn changed_since(tx: &mut Tx, keyring: &Keyring, version: Version) -> Result<Changed, StoreError> {
     let mut out = Changed::default();

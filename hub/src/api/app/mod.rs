@@ -122,9 +122,9 @@ impl Api {
 
     /// What was committed stays so even if this hub finds it a moment later.
     async fn reload(&self, now: Millis) {
-        match tokio::time::timeout(RELOAD, self.resolver.refresh(&self.db, now)).await {
+        match tokio::time::timeout(RELOAD, self.resolver.catch_up(&self.db, now)).await {
             Ok(Err(error)) => tracing::warn!(%error, "a change of people is stored, but this hub sees it only at its next refresh"),
-            Ok(Ok(_)) | Err(_) => {}
+            Ok(Ok(())) | Err(_) => {}
         }
     }
 

@@ -117,8 +117,25 @@ pub struct Keyed {
 pub async fn changed(tx: &mut Tx, keyring: &Keyring, version: i64) -> Result<Vec<Keyed>, StoreError> {
     let sql = "SELECT i.id, i.member, i.chain_key, i.key_day FROM installation i JOIN member m ON m.id = i.member \
                WHERE m.version > $1 AND i.deleted_at IS NULL AND i.chain_key IS NOT NULL";
+    readable(keyring, tx.fetch(sql, args![version]).await?)
+}
+
+/// Likewise those of the members behind `after` and up to `until`.
+pub async fn page(tx: &mut Tx, keyring: &Keyring, after: MemberId, until: MemberId) -> Result<Vec<Keyed>, StoreError> {
+    let sql = "SELECT id, member, chain_key, key_day FROM installation \
+               WHERE member > $1 AND member <= $2 AND deleted_at IS NULL AND chain_key IS NOT NULL";
+    readable(keyring, tx.fetch(sql, args![after.0, until.0]).await?)
+}
+
+/// How many live installations there are.
+pub async fn count(tx: &mut Tx) -> Result<usize, StoreError> {
+    let row = tx.fetch_optional("SELECT COUNT(*) FROM installation WHERE deleted_at IS NULL AND chain_key IS NOT NULL", args![]).await?;
+    Ok(usize::try_from(row.map_or(Ok(0), |row| row.int(0))?).unwrap_or(0))
+}
+
+fn readable(keyring: &Keyring, rows: Vec<Row>) -> Result<Vec<Keyed>, StoreError> {
     let mut out = Vec::new();
-    for row in tx.fetch(sql, args![version]).await? {
+    for row in rows {
         match open(keyring, &row) {
             Ok(keyed) => out.push(keyed),
             Err(StoreError::Corrupt(what)) if what == DAMAGED => {
