@@ -13,7 +13,7 @@ use crate::{
     collect::{Collector, mistake},
     common, fleet,
     hours::DayWindow,
-    model::{Caps, Grant, HubConfig, Imports, MessageIds, Retention, Secret, Smpp, Sms, Web, Windows},
+    model::{AppRules, Caps, Grant, HubConfig, Imports, MessageIds, Retention, Secret, Smpp, Sms, Web, Windows},
     mqtt, offer,
     reader::{Field, Reader},
     site, web,
@@ -36,6 +36,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<HubConfig> {
     let (api_tokens, grants) = r.or("api_tokens", Tokens::default(), api_tokens);
     let web = Web { grants, ..r.or("web", Web::default(), web::read) };
     let position_secret = r.may("position_secret", |f| crate::gateway::position_secret(&f));
+    let app = r.or("app", AppRules::default(), app);
     let sms = r.or("sms", Sms::Sandbox, |f| sms(f, &clock));
     let caps = r.or("caps", Caps::default(), caps);
     let hard_window = r.or("hard_window", DayWindow::HARD, |f| f.window());
@@ -63,6 +64,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<HubConfig> {
         api_tokens,
         web,
         position_secret,
+        app,
         sms,
         caps,
         hard_window,
@@ -160,6 +162,19 @@ fn sms(f: Field<'_>, clock: &Clock) -> Option<Sms> {
     });
     r.done();
     Some(Sms::Smpp(Smpp { host: host?, port, system_id: system_id?, password: password?, window, rate, message_ids }))
+}
+
+fn app(f: Field<'_>) -> Option<AppRules> {
+    let r = f.table()?;
+    let presence_from = r.or("presence_from", AppRules::default().presence_from, |f| match f.whole(15, 18)? {
+        years @ (15 | 18) => Some(years),
+        _ => {
+            let why = "the app asks for age bands, and none of them begins there";
+            f.refuse(mistake("P068", "no age band begins at this age", why, "write 18, or 15 if the brand answers for minors"))
+        }
+    });
+    r.done();
+    Some(AppRules { presence_from })
 }
 
 fn caps(f: Field<'_>) -> Option<Caps> {

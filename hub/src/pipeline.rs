@@ -139,6 +139,8 @@ impl Hub {
             signing: keys.signing().clone(),
             resolver,
             notices: notices.clone(),
+            enrolments: Arc::default(),
+            app_calls: Arc::default(),
         };
 
         let mut tasks = JoinSet::new();

@@ -67,6 +67,8 @@ impl Hub {
             signing: signing.clone(),
             resolver: resolver.clone(),
             notices: Notices::default(),
+            enrolments: Arc::default(),
+            app_calls: Arc::default(),
         };
         let socket = Api::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let (url, stop) = (format!("http://{}", socket.local_addr().unwrap()), CancellationToken::new());
@@ -98,7 +100,7 @@ impl Hub {
 
     async fn enrol(&self, crm_id: &str, purposes: &[&str]) -> (u16, Value) {
         let member = json!({ "kind": "crm_id", "value": crm_id });
-        let body = json!({ "brand": "maison", "entity": "maison-sas", "member": member, "wording": "May we?", "purposes": purposes });
+        let body = json!({ "brand": "maison", "entity": "maison-sas", "member": member, "age": "adult", "wording": wording(), "purposes": purposes });
         self.post("/v1/app/installations", &body).await
     }
 
@@ -166,6 +168,11 @@ const HEADER: &str = "crm_id,email,phone,loyalty_card,brand,entity,presence,matc
 
 fn crm_line(crm_id: &str, email: &str, phone: &str, consents: &str) -> String {
     format!("{crm_id},{email},{phone},L-{crm_id},maison,maison-sas,{consents}\n")
+}
+
+/// What she read before she agreed.
+fn wording() -> Value {
+    json!({ "id": "app-presence", "version": "2026-10", "language": "fr" })
 }
 
 fn touch(key: &str, cookie: &str) -> Value {
@@ -445,7 +452,7 @@ async fn callers_without_a_token_and_bodies_without_an_end_are_turned_away() {
     both(async |db| {
         let hub = Hub::start(&db).await;
         let post = reqwest::Method::POST;
-        for path in ["/v1/touchpoints", "/v1/identify", "/v1/app/installations", "/v1/app/installations/i-abc/token"] {
+        for path in ["/v1/touchpoints", "/v1/identify", "/v1/app/installations", "/v1/app/installations/i-abc/refresh"] {
             let (status, problem) = hub.call(post.clone(), path, "wrong", "[]").await;
             assert_eq!((status, problem["code"].as_str()), (401, Some("unauthorized")), "{path}");
         }
@@ -469,7 +476,7 @@ async fn tokens_are_renewed_by_their_own_app_and_end_with_the_installation() {
         assert_eq!((&token.installation, token.expires), (&phone.id, hub.clock.now() + Duration::from_secs(86_400)));
 
         hub.clock.set(friday(20, 0));
-        let (post, path) = (reqwest::Method::POST, format!("/v1/app/installations/{}/token", phone.id));
+        let (post, path) = (reqwest::Method::POST, format!("/v1/app/installations/{}/refresh", phone.id));
         let (status, renewed) = hub.call(post.clone(), &path, &phone.token, "").await;
         assert_eq!((status, renewed["token_expires"].as_i64()), (200, Some(friday(20, 0).0 + 86_400_000)));
         assert_eq!(hub.call(post.clone(), &path, &other.token, "").await.0, 401, "another phone's token");
@@ -492,7 +499,7 @@ async fn a_token_that_may_be_in_wrong_hands_is_taken_back_with_all_older_ones() 
         let hub = Hub::start(&db).await;
         let phone = hub.phone("C1").await;
         hub.clock.set(friday(12, 0));
-        let (post, path) = (reqwest::Method::POST, format!("/v1/app/installations/{}/token", phone.id));
+        let (post, path) = (reqwest::Method::POST, format!("/v1/app/installations/{}/refresh", phone.id));
         let denied = async |now| people::installation::denied(&mut db.begin_read().await.unwrap(), now, now).await.unwrap();
         assert_eq!(hub.call(post.clone(), &path, "app-token", "{\"revoke\": 1}").await.0, 400);
         assert!(denied(friday(12, 0)).await.is_empty());
@@ -529,8 +536,8 @@ async fn an_enrolment_tells_the_key_of_encrypted_reports_when_the_hub_has_the_se
 async fn enrolments_of_the_wrong_form_store_nothing() {
     both(async |db| {
         let hub = Hub::start(&db).await;
-        let good = json!({ "brand": "maison", "entity": "maison-sas", "member": { "kind": "crm_id", "value": "C1" }, "wording": "May we?",
-                           "purposes": ["presence"] });
+        let good = json!({ "brand": "maison", "entity": "maison-sas", "member": { "kind": "crm_id", "value": "C1" }, "age": "25-34",
+                           "wording": wording(), "purposes": ["presence"] });
         let with = |field: &str, value: Value| {
             let mut body = good.clone();
             body[field] = value;
@@ -541,8 +548,13 @@ async fn enrolments_of_the_wrong_form_store_nothing() {
             (with("member", json!({ "kind": "email", "value": "anne@example.fr" })), 400, "member-kind"),
             (with("member", json!({ "kind": "crm_id", "value": "null" })), 400, "member-value"),
             (with("member", json!({ "kind": "loyalty_card", "value": "L-1" })), 404, "member-unknown"),
-            (with("wording", json!("")), 400, "wording"),
-            (with("wording", json!("May\u{0} we?")), 400, "wording"),
+            (with("wording", json!("May we?")), 400, "malformed"),
+            (with("wording", json!({ "id": "", "version": "1", "language": "fr" })), 400, "wording"),
+            (with("wording", json!(null)), 400, "wording"),
+            (with("age", json!(null)), 400, "age"),
+            (with("age", json!("1999-04-01")), 400, "age"),
+            (with("age", json!("under-15")), 403, "too-young"),
+            (with("age", json!("15-17")), 403, "minor"),
             (with("purposes", json!(["everything"])), 400, "purpose"),
             (with("name", json!("Anne")), 400, "malformed"),
         ];

@@ -81,6 +81,8 @@ impl Hub {
             signing: Signing::from_bytes(&[9; 32]),
             resolver: Arc::new(Resolver::new(keyring.clone(), configs)),
             notices: Notices::default(),
+            enrolments: Arc::default(),
+            app_calls: Arc::default(),
         };
         let socket = Api::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let (url, stop) = (format!("http://{}", socket.local_addr().unwrap()), CancellationToken::new());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Caps, GeofenceRules, Outbox, PresenceRules, RadioZone, Retention, VisitRules, Windows};
+use super::{AppRules, Caps, GeofenceRules, Outbox, PresenceRules, RadioZone, Retention, VisitRules, Windows};
 use crate::hours::DayWindow;
 
 const fn minutes(n: u64) -> Duration {
@@ -11,6 +11,12 @@ const fn minutes(n: u64) -> Duration {
 
 const fn days(n: u64) -> Duration {
     Duration::from_secs(n * 86_400)
+}
+
+impl Default for AppRules {
+    fn default() -> Self {
+        Self { presence_from: 18 }
+    }
 }
 
 impl Default for PresenceRules {

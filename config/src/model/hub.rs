@@ -7,6 +7,13 @@ use passage_protocol::{Clock, HubId, PositionSecret};
 use super::{Fleet, Mqtt, Site, VisitRules, Web};
 use crate::hours::DayWindow;
 
+/// What the members' apps may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AppRules {
+    /// Age in years from which an app may ask for `presence`: 18, or 15 where the brand answers for it.
+    pub presence_from: u8,
+}
+
 /// How many messages one member and one destination may get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caps {
@@ -71,6 +78,8 @@ pub struct HubConfig {
     pub web: Web,
     /// Common secret with the position gateways; with it, enrolment tells each app its key for encrypted reports.
     pub position_secret: Option<PositionSecret>,
+    /// What the members' apps may do.
+    pub app: AppRules,
     /// How SMS leave.
     pub sms: Sms,
     /// Defaults of offers.

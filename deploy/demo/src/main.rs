@@ -76,7 +76,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
     }
     let mut lines = lines::Lines::new(system.listen(), system.cast());
     let played = tokio::select! {
-        played = day.play(&clock, cli.pace(), &mut system, &phones, &mut lines) => played.map(|()| true),
+        played = day.play(&clock, cli.pace(), &mut system, &mut phones, &mut lines) => played.map(|()| true),
         _ = tokio::signal::ctrl_c() => Ok(false),
     }?;
     if !played {

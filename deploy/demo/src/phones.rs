@@ -1,10 +1,11 @@
-//! The phones of the demo: they enrol through the API like any app, and report positions and app events over HTTP.
+//! The phones of the demo: they enrol, fetch new tokens and change consents through the API like any app, and report positions and app events
+//! over HTTP.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use anyhow::{Context, Result, bail};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use passage_protocol::{ChainKey, InstallationId, WakeId};
+use passage_protocol::{ChainKey, InstallationId, Millis, WakeId};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -22,6 +23,9 @@ pub struct Phone {
     pub key: ChainKey,
     /// What it shows to a position gateway.
     pub token: String,
+    /// What it shows to the hub.
+    secret: String,
+    refresh_after: Millis,
 }
 
 /// What a shop's wake beacon says.
@@ -40,6 +44,19 @@ struct Enrolled {
     rid_key: String,
     key_day: i64,
     position_token: String,
+    refresh_after: Millis,
+    /// Told at the enrolment only.
+    app_secret: Option<String>,
+}
+
+impl Enrolled {
+    /// The phone with these keys; `secret` is what it holds already.
+    fn phone(self, secret: Option<&str>) -> Result<Phone> {
+        let key = STANDARD.decode(self.rid_key).ok().and_then(|k| <[u8; 32]>::try_from(k).ok()).context("the RID key is not 32 bytes")?;
+        let secret = self.app_secret.as_deref().or(secret).context("the hub told no secret at the enrolment")?.to_owned();
+        let key = ChainKey { day: self.key_day, key };
+        Ok(Phone { installation: self.installation, key, token: self.position_token, secret, refresh_after: self.refresh_after })
+    }
 }
 
 /// The web side of all phones and of the brand's site.
@@ -75,7 +92,8 @@ impl Phones {
             "brand": person.brand,
             "entity": person.entity,
             "member": { "kind": "crm_id", "value": person.crm_id },
-            "wording": "app-2026-10-fr",
+            "age": "adult",
+            "wording": { "id": "app-presence", "version": "2026-10", "language": "fr" },
             "purposes": person.purposes,
         });
         let answer = self.post("/v1/app/installations").json(&body).send().await.context("the hub's API does not answer")?;
@@ -86,12 +104,38 @@ impl Phones {
             bail!("the hub refused an enrolment with {}: {}", answer.status(), answer.text().await?);
         }
         let enrolled: Enrolled = answer.json().await?;
-        let key =
-            STANDARD.decode(enrolled.rid_key).ok().and_then(|k| <[u8; 32]>::try_from(k).ok()).context("the RID key is not 32 bytes")?;
-        let phone =
-            Phone { installation: enrolled.installation, key: ChainKey { day: enrolled.key_day, key }, token: enrolled.position_token };
-        self.enrolled.insert(person.crm_id.clone(), phone);
+        self.enrolled.insert(person.crm_id.clone(), enrolled.phone(None)?);
         Ok(true)
+    }
+
+    /// Every app whose token is half through its life fetches a new one.
+    pub async fn refresh(&mut self, now: Millis) -> Result<()> {
+        let due: Vec<(String, Phone)> =
+            self.enrolled.iter().filter(|(_, p)| p.refresh_after <= now).map(|(id, p)| (id.clone(), p.clone())).collect();
+        for (crm_id, phone) in due {
+            let answer = self.of_app(&phone, "refresh").json(&json!({ "client_time": now.0 })).send().await?;
+            if answer.status() == reqwest::StatusCode::NOT_FOUND {
+                self.enrolled.remove(&crm_id);
+                continue;
+            }
+            if !answer.status().is_success() {
+                bail!("a new token was refused with {}: {}", answer.status(), answer.text().await?);
+            }
+            let renewed: Enrolled = answer.json().await?;
+            self.enrolled.insert(crm_id, renewed.phone(Some(&phone.secret))?);
+        }
+        Ok(())
+    }
+
+    /// A member withdraws a purpose in the app.
+    pub async fn withdraw(&self, crm_id: &str, purpose: &str) -> Result<()> {
+        let Some(phone) = self.of(crm_id) else { return Ok(()) };
+        expect_success(self.of_app(phone, "purposes").json(&json!({ "withdraw": [purpose] })).send().await?, "a withdrawal").await
+    }
+
+    fn of_app(&self, phone: &Phone, call: &str) -> reqwest::RequestBuilder {
+        let url = format!("http://{}/v1/app/installations/{}/{call}", self.api, phone.installation);
+        self.http.post(url).bearer_auth(&phone.secret)
     }
 
     /// Reports a position as the OwnTracks app does.

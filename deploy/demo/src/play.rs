@@ -36,6 +36,8 @@ enum Act {
     Link(Link),
     LiveTouchpoints(Vec<serde_json::Value>),
     Stop { crm_id: String },
+    Withdraw { crm_id: String, purpose: &'static str },
+    Refresh,
     Tills,
 }
 
@@ -50,6 +52,10 @@ pub struct Day {
 
 /// Which member answers STOP, and when.
 pub const STOPS: (&str, &str) = ("C-00002", "13:15:00");
+/// When the apps' tokens are half through their life.
+const REFRESH_AT: &str = "20:31:00";
+/// Which member withdraws what in the app, and when.
+const WITHDRAWS: (&str, &str, &str) = ("C-00449", "presence", "21:00:00");
 /// When the site posts the last day's views, and when the tills send their tickets.
 const LIVE_AT: &str = "08:55:00";
 const TILLS_AT: &str = "21:30:00";
@@ -89,6 +95,8 @@ impl Day {
         }
         self.at(day::clock_time(LIVE_AT)?, Act::LiveTouchpoints(day::live_touchpoints(data)?));
         self.at(day::clock_time(STOPS.1)?, Act::Stop { crm_id: STOPS.0.to_owned() });
+        self.at(day::clock_time(REFRESH_AT)?, Act::Refresh);
+        self.at(day::clock_time(WITHDRAWS.2)?, Act::Withdraw { crm_id: WITHDRAWS.0.to_owned(), purpose: WITHDRAWS.1 });
         self.at(day::clock_time(TILLS_AT)?, Act::Tills);
         for outing in outings {
             self.outing(outing, system, phones)?;
@@ -135,7 +143,14 @@ impl Day {
     }
 
     /// Plays to the end of the day, `speed` times as fast as life; as fast as possible when `None`.
-    pub async fn play(mut self, clock: &Clock, speed: Option<f64>, system: &mut System, phones: &Phones, lines: &mut Lines) -> Result<()> {
+    pub async fn play(
+        mut self,
+        clock: &Clock,
+        speed: Option<f64>,
+        system: &mut System,
+        phones: &mut Phones,
+        lines: &mut Lines,
+    ) -> Result<()> {
         let started = Instant::now();
         let begin = clock.now();
         let mut now = begin;
@@ -172,7 +187,7 @@ impl Day {
         to
     }
 
-    async fn act(&self, at: Millis, act: Act, system: &System, phones: &Phones) -> Result<()> {
+    async fn act(&self, at: Millis, act: Act, system: &System, phones: &mut Phones) -> Result<()> {
         match act {
             Act::Position { crm_id, step } => phones.position(&crm_id, &step).await,
             Act::AppEvent { crm_id, store, phase } => {
@@ -185,6 +200,8 @@ impl Day {
                 Some(person) => system.reply(&person.phone, "STOP").await,
                 None => Ok(()),
             },
+            Act::Withdraw { crm_id, purpose } => phones.withdraw(&crm_id, purpose).await,
+            Act::Refresh => phones.refresh(at).await,
             Act::Tills => system.import_tills().await,
         }
     }

@@ -58,6 +58,15 @@ fn secrets_do_not_show_in_debug_output() {
 
 proptest! {
     #[test]
+    fn the_short_way_to_an_id_is_the_hmac_of_the_definition(key: [u8; 32], window in 0_i64..=0xffff_ffff) {
+        use hmac::{Hmac, KeyInit, Mac};
+        let mac = |message: &[u8]| Hmac::<sha2::Sha256>::new_from_slice(&key).unwrap().chain_update(message).finalize().into_bytes();
+        let message = [b"rid1".as_slice(), &u32::try_from(window).unwrap().to_be_bytes()].concat();
+        prop_assert_eq!(&passage_protocol::rid::rid_of(&key, window).0[..], &mac(&message)[..8]);
+        prop_assert_eq!(&passage_protocol::rid::next_key(&key)[..], &mac(b"passage day")[..]);
+    }
+
+    #[test]
     fn a_payload_survives_the_air(window in 0_i64..=0xffff_ffff, rid: [u8; 8], tx_power: i8) {
         let payload = RidPayload::new(window, Rid(rid), tx_power);
         prop_assert_eq!(RidPayload::from_bytes(&payload.to_bytes()), Some(payload));

@@ -3,7 +3,10 @@
 //! | call | says |
 //! |---|---|
 //! | `POST /v1/app/installations` | a member consents in the app; the answer holds the key of her rotating id and a position token |
-//! | `POST /v1/app/installations/{id}/token` | the token is about to expire; with `{"revoke": true}` all older ones are taken back |
+//! | `GET /v1/app/installations/{id}` | which purposes stand, and what time it is |
+//! | `POST /v1/app/installations/{id}/refresh` | token and key again; with `{"revoke": true}` all older tokens are taken back |
+//! | `POST /v1/app/installations/{id}/rotate` | the key may be in wrong hands: a new one, and the old one ends |
+//! | `POST /v1/app/installations/{id}/purposes` | she grants or withdraws purposes in the app |
 //! | `DELETE /v1/app/installations/{id}` | this phone shall not be detected any more |
 //! | `POST /v1/touchpoints` | contacts with the brand: a JSON array, or one JSON object per line |
 //! | `POST /v1/identify` | the holder of this cookie logged in as this customer |
@@ -11,15 +14,16 @@
 //! | `POST /v1/webhooks/{name}` | calls and orders from systems that sign what they say |
 //! | `GET /q/{code}`, `/r/{code}`, `/o/{code}.gif` | a printed code was scanned, a link followed, a mail opened |
 //!
-//! Every call carries `Authorization: Bearer` with one of the hub's API tokens. Errors are `application/problem+json` (RFC 9457) with a `code`; they
-//! never repeat an identifier.
+//! Every call carries `Authorization: Bearer` with one of the hub's API tokens, or with what an app got when it enrolled. Errors are
+//! `application/problem+json` (RFC 9457) with a `code`; they never repeat an identifier.
 
+mod app;
 mod auth;
 mod cors;
 mod desk;
-mod enrol;
 mod identify;
 mod problem;
+mod rate;
 mod redirect;
 mod row;
 mod tags;
@@ -32,7 +36,7 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     middleware,
-    routing::{delete, get, post},
+    routing::{get, post},
 };
 use passage_config::HubConfig;
 use passage_protocol::{Clock, sign::Signing};
@@ -46,6 +50,7 @@ use crate::{
 };
 use desk::Desk;
 pub use problem::Problem;
+pub use rate::{Limiter, Pace};
 
 /// Largest body in bytes.
 pub const MAX_BODY: usize = 1024 * 1024;
@@ -69,6 +74,10 @@ pub struct Api {
     pub resolver: Arc<Resolver>,
     /// Who listens to what happens.
     pub notices: Notices,
+    /// Enrolments of each source.
+    pub enrolments: Arc<Limiter>,
+    /// Calls about each installation.
+    pub app_calls: Arc<Limiter>,
 }
 
 impl Api {
@@ -84,9 +93,7 @@ impl Api {
             .route("/o/{code}", get(redirect::opened))
             .with_state(desk);
         Router::new()
-            .route("/v1/app/installations", post(enrol::enrol))
-            .route("/v1/app/installations/{id}/token", post(enrol::refresh_token))
-            .route("/v1/app/installations/{id}", delete(enrol::revoke))
+            .merge(app::routes())
             .fallback(|| async { Problem::not_found("there is nothing under this path") })
             .method_not_allowed_fallback(|| async { Problem::method() })
             .with_state(Arc::clone(&self))

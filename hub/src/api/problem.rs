@@ -1,5 +1,7 @@
 //! Errors as RFC 9457 asks for.
 
+use std::time::Duration;
+
 use axum::{
     extract::rejection::BytesRejection,
     http::{HeaderValue, StatusCode, header},
@@ -18,11 +20,13 @@ pub struct Problem {
     pub code: &'static str,
     /// A sentence for people.
     pub detail: String,
+    /// When the same may be sent again.
+    pub retry_after: Option<Duration>,
 }
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into() }
+        Self { status, code, detail: detail.into(), retry_after: None }
     }
 
     pub(crate) fn bad(code: &'static str, detail: impl Into<String>) -> Self {
@@ -43,6 +47,11 @@ impl Problem {
 
     pub(super) fn forbidden() -> Self {
         Self::new(StatusCode::FORBIDDEN, "scope", "this token was made for other calls; the key `may` of hub.toml says for which")
+    }
+
+    pub(crate) fn too_often(wait: Duration) -> Self {
+        let detail = "too many calls in a short time, nothing was done; wait as long as the header Retry-After says";
+        Self { retry_after: Some(wait), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too-often", detail) }
     }
 
     /// Reads a JSON body. serde's own text is left out because it may quote a value.
@@ -67,7 +76,9 @@ impl IntoResponse for Problem {
         let mut response = (self.status, body.to_string()).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+        if let Some(wait) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+        } else if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if self.status == StatusCode::UNAUTHORIZED {
@@ -92,7 +103,7 @@ impl From<BytesRejection> for Problem {
     fn from(rejection: BytesRejection) -> Self {
         let status = rejection.into_response().status();
         if status == StatusCode::PAYLOAD_TOO_LARGE {
-            return Self::new(status, "too-large", "a body has at most 1 MiB; send several");
+            return Self::new(status, "too-large", "the body is larger than this call takes (1 MiB, 16 KiB under /v1/app); send several");
         }
         Self::bad("malformed", "the body could not be read to its end")
     }

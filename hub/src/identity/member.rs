@@ -97,6 +97,28 @@ words! {
 }
 
 words! {
+    /// How old a member says she is. Bands only: a date of birth is never taken.
+    AgeBand {
+        /// A child: cannot enrol.
+        Under15 = "under-15",
+        /// May consent online in France, but is a minor.
+        From15 = "15-17",
+        /// Of age, and no more is known.
+        Adult = "adult",
+        /// 18 to 24.
+        From18 = "18-24",
+        /// 25 to 34.
+        From25 = "25-34",
+        /// 35 to 49.
+        From35 = "35-49",
+        /// 50 to 64.
+        From50 = "50-64",
+        /// 65 and more.
+        From65 = "65-plus",
+    }
+}
+
+words! {
     /// What an identifier is.
     IdentifierKind {
         /// The retailer's own number of the customer: the strongest key.

@@ -12,5 +12,5 @@ pub mod resolver;
 pub mod tables;
 
 pub use keyring::{Key, Keyring};
-pub use member::{Consents, Destination, IdentifierKind, MemberId, Profile, Purpose};
+pub use member::{AgeBand, Consents, Destination, IdentifierKind, MemberId, Profile, Purpose};
 pub use resolver::Resolver;

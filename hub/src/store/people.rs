@@ -11,7 +11,7 @@ use passage_protocol::Millis;
 
 use crate::{
     args,
-    identity::{Consents, Destination, Key, Keyring, MemberId, Profile, Purpose},
+    identity::{AgeBand, Consents, Destination, Key, Keyring, MemberId, Profile, Purpose},
     store::{StoreError, Tx},
 };
 
@@ -90,6 +90,20 @@ pub async fn set_destination(tx: &mut Tx, member: MemberId, to: Option<&Destinat
     Ok(changed > 0)
 }
 
+/// Keeps the age band that a member told.
+pub async fn set_age(tx: &mut Tx, member: MemberId, age: AgeBand, at: Millis) -> Result<(), StoreError> {
+    let sql = "UPDATE member SET age_band = $2, age_at = $3 WHERE id = $1 AND (age_band IS NULL OR age_band <> $2)";
+    tx.execute(sql, args![member.0, age.word(), at]).await?;
+    Ok(())
+}
+
+/// The age band that a member told, if she did.
+pub async fn age(tx: &mut Tx, member: MemberId) -> Result<Option<AgeBand>, StoreError> {
+    let row = tx.fetch_optional("SELECT age_band FROM member WHERE id = $1", args![member.0]).await?;
+    let Some(word) = row.map(|row| row.opt_text(0)).transpose()?.flatten() else { return Ok(None) };
+    word.parse().map(Some).map_err(|()| StoreError::Corrupt("age band"))
+}
+
 /// Version of the last committed change of people.
 pub async fn version(tx: &mut Tx) -> Result<Version, StoreError> {
     let row = tx.fetch_optional("SELECT version FROM people_version WHERE id = 1", args![]).await?;
@@ -107,6 +121,26 @@ pub struct Changed {
     pub beacons: Vec<(Key, MemberId)>,
     /// Live installations with their keys.
     pub installations: Vec<installation::Keyed>,
+}
+
+/// Reads at most `limit` members behind `after`, in the order of their numbers.
+pub async fn page(tx: &mut Tx, keyring: &Keyring, after: MemberId, limit: u32) -> Result<Changed, StoreError> {
+    let mut out = Changed::default();
+    for row in tx.fetch("SELECT id FROM member WHERE id > $1 ORDER BY id LIMIT $2", args![after.0, limit]).await? {
+        out.members.push(MemberId(row.int(0)?));
+    }
+    let Some(until) = out.members.last().copied() else { return Ok(out) };
+    let presence =
+        "SELECT member, brand, entity FROM consent_now WHERE member > $1 AND member <= $2 AND purpose = 'presence' AND granted = 1";
+    for row in tx.fetch(presence, args![after.0, until.0]).await? {
+        out.presence.push((MemberId(row.int(0)?), row.text(1)?, row.text(2)?));
+    }
+    let beacons = "SELECT key, member FROM identifier WHERE member > $1 AND member <= $2 AND kind = 'beacon'";
+    for row in tx.fetch(beacons, args![after.0, until.0]).await? {
+        out.beacons.push((Key(row.bytes32(0)?), MemberId(row.int(1)?)));
+    }
+    out.installations = installation::page(tx, keyring, after, until).await?;
+    Ok(out)
 }
 
 /// Reads what changed after `version`.

@@ -98,6 +98,7 @@ pub fn config(sms: Sms) -> HubConfig {
         api_tokens: Default::default(),
         web: Default::default(),
         position_secret: None,
+        app: Default::default(),
         sms,
         caps: Caps { per_day: 1, per_week: 2, per_month: 4 },
         hard_window: DayWindow { days: 0b0011_1111, from: 8 * 60, to: 20 * 60 },

@@ -227,7 +227,7 @@ impl Scene {
     pub async fn enrol(&self, crm_id: &str, entity: &str, purposes: &[&str]) -> Option<Phone> {
         let body = json!({
             "brand": "maison-aubrac", "entity": entity, "member": { "kind": "crm_id", "value": crm_id },
-            "wording": "app-2026-10-fr", "purposes": purposes,
+            "age": "adult", "wording": { "id": "app-presence", "version": "2026-10", "language": "fr" }, "purposes": purposes,
         });
         let answer = self.post("/v1/app/installations", &body).await;
         if !answer.status().is_success() {
@@ -241,7 +241,7 @@ impl Scene {
     pub async fn enrol_with_key(&self, crm_id: &str) -> (Phone, String) {
         let body = json!({
             "brand": "maison-aubrac", "entity": "maison-aubrac", "member": { "kind": "crm_id", "value": crm_id },
-            "wording": "app-2026-10-fr", "purposes": ["presence"],
+            "age": "adult", "wording": { "id": "app-presence", "version": "2026-10", "language": "fr" }, "purposes": ["presence"],
         });
         let answer: Value = self.post("/v1/app/installations", &body).await.json().await.unwrap();
         (phone(&answer), answer["owntracks_key"].as_str().unwrap().to_owned())

@@ -5,10 +5,13 @@ use passage_protocol::Millis;
 use crate::{
     args,
     identity::{
-        MemberId, Purpose,
+        IdentifierKind, MemberId, Purpose,
         consent::{Standing, Statement, Verdict, decide},
     },
-    store::{StoreError, Tx},
+    store::{
+        StoreError, Tx,
+        people::{self, graph, installation},
+    },
 };
 
 /// All statements that stand for a member.
@@ -65,4 +68,21 @@ pub async fn say(tx: &mut Tx, by: Parties<'_>, said: &Statement, now: Millis, st
     let (brand, entity) = (by.brand.to_owned(), by.entity.to_owned());
     standing.push(Standing { brand, entity, purpose: said.purpose, granted: said.granted, at, source: by.source.to_owned() });
     Ok(verdict)
+}
+
+/// Lets go of what no consent among `standing` gives a reason for any more: keys and tokens of her phones with this brand and entity without
+/// `presence`, e-mail and phone as keys without `match`, the number without `sms`.
+pub async fn let_go(tx: &mut Tx, by: Parties<'_>, standing: &[Standing], now: Millis) -> Result<(), StoreError> {
+    if !allows(standing, by.brand, by.entity, Purpose::Presence) {
+        installation::delete_all(tx, by.member, by.brand, by.entity, now).await?;
+    }
+    if !any(standing, Purpose::Match) {
+        for kind in [IdentifierKind::Email, IdentifierKind::Phone] {
+            graph::release(tx, by.member, kind, now).await?;
+        }
+    }
+    if !any(standing, Purpose::Sms) {
+        people::set_destination(tx, by.member, None, now).await?;
+    }
+    Ok(())
 }

@@ -23,22 +23,45 @@ pub struct Installation {
     pub deleted_at: Option<Millis>,
     /// Tokens that expire before this were taken back.
     pub denied_until: Option<Millis>,
+    /// Keyed hash of the secret that its app holds.
+    pub secret: Option<[u8; 32]>,
 }
 
 /// Stores a new installation with its chain key sealed.
 pub async fn insert(tx: &mut Tx, keyring: &Keyring, new: &Installation, chain: &ChainKey, at: Millis) -> Result<(), StoreError> {
     let sealed = keyring.seal(&context(new.id.as_str()), &chain.key);
-    let sql = "INSERT INTO installation (id, member, brand, entity, chain_key, key_day, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)";
-    tx.execute(sql, args![new.id.as_str(), new.member.0, new.brand.as_str(), new.entity.as_str(), sealed, chain.day, at]).await?;
+    let sql = "INSERT INTO installation (id, member, brand, entity, chain_key, key_day, created_at, secret) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    let secret = new.secret.map(|s| s.to_vec());
+    tx.execute(sql, args![new.id.as_str(), new.member.0, new.brand.as_str(), new.entity.as_str(), sealed, chain.day, at, secret]).await?;
     Ok(())
 }
 
 /// Reads one.
 pub async fn get(tx: &mut Tx, id: &InstallationId) -> Result<Option<Installation>, StoreError> {
-    let sql = "SELECT member, brand, entity, deleted_at, denied_until FROM installation WHERE id = $1";
+    let sql = "SELECT member, brand, entity, deleted_at, denied_until, secret FROM installation WHERE id = $1";
     let Some(row) = tx.fetch_optional(sql, args![id.as_str()]).await? else { return Ok(None) };
     let (member, deleted_at, denied_until) = (MemberId(row.int(0)?), row.opt_int(3)?.map(Millis), row.opt_int(4)?.map(Millis));
-    Ok(Some(Installation { id: id.clone(), member, brand: row.text(1)?, entity: row.text(2)?, deleted_at, denied_until }))
+    let secret = row.opt_blob(5)?.map(|s| s.try_into().map_err(|_| StoreError::Corrupt("app secret"))).transpose()?;
+    Ok(Some(Installation { id: id.clone(), member, brand: row.text(1)?, entity: row.text(2)?, deleted_at, denied_until, secret }))
+}
+
+/// The oldest chain key that the hub still has of a live installation; `None` when it has none or it is damaged.
+pub async fn chain(tx: &mut Tx, keyring: &Keyring, id: &InstallationId) -> Result<Option<ChainKey>, StoreError> {
+    let sql = "SELECT id, member, chain_key, key_day FROM installation WHERE id = $1 AND deleted_at IS NULL AND chain_key IS NOT NULL";
+    let Some(row) = tx.fetch_optional(sql, args![id.as_str()]).await? else { return Ok(None) };
+    match open(keyring, &row) {
+        Ok(keyed) => Ok(Some(keyed.chain)),
+        Err(StoreError::Corrupt(what)) if what == DAMAGED => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// Gives a live installation another chain key; nothing is left of the one before.
+pub async fn replace_chain(tx: &mut Tx, keyring: &Keyring, id: &InstallationId, chain: &ChainKey) -> Result<(), StoreError> {
+    let sealed = keyring.seal(&context(id.as_str()), &chain.key);
+    let sql = "UPDATE installation SET chain_key = $2, key_day = $3 WHERE id = $1 AND deleted_at IS NULL";
+    tx.execute(sql, args![id.as_str(), sealed, chain.day]).await?;
+    Ok(())
 }
 
 /// Ends an installation and forgets its key; `false` if it had ended before.
@@ -94,8 +117,25 @@ pub struct Keyed {
 pub async fn changed(tx: &mut Tx, keyring: &Keyring, version: i64) -> Result<Vec<Keyed>, StoreError> {
     let sql = "SELECT i.id, i.member, i.chain_key, i.key_day FROM installation i JOIN member m ON m.id = i.member \
                WHERE m.version > $1 AND i.deleted_at IS NULL AND i.chain_key IS NOT NULL";
+    readable(keyring, tx.fetch(sql, args![version]).await?)
+}
+
+/// Likewise those of the members behind `after` and up to `until`.
+pub async fn page(tx: &mut Tx, keyring: &Keyring, after: MemberId, until: MemberId) -> Result<Vec<Keyed>, StoreError> {
+    let sql = "SELECT id, member, chain_key, key_day FROM installation \
+               WHERE member > $1 AND member <= $2 AND deleted_at IS NULL AND chain_key IS NOT NULL";
+    readable(keyring, tx.fetch(sql, args![after.0, until.0]).await?)
+}
+
+/// How many live installations there are.
+pub async fn count(tx: &mut Tx) -> Result<usize, StoreError> {
+    let row = tx.fetch_optional("SELECT COUNT(*) FROM installation WHERE deleted_at IS NULL AND chain_key IS NOT NULL", args![]).await?;
+    Ok(usize::try_from(row.map_or(Ok(0), |row| row.int(0))?).unwrap_or(0))
+}
+
+fn readable(keyring: &Keyring, rows: Vec<Row>) -> Result<Vec<Keyed>, StoreError> {
     let mut out = Vec::new();
-    for row in tx.fetch(sql, args![version]).await? {
+    for row in rows {
         match open(keyring, &row) {
             Ok(keyed) => out.push(keyed),
             Err(StoreError::Corrupt(what)) if what == DAMAGED => {
