@@ -8,7 +8,7 @@ use tokio::{sync::watch, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::store::{
-    Db, StoreError,
+    Db, StoreError, counter,
     retention::{Cuts, forget},
 };
 
@@ -49,7 +49,8 @@ impl Retention {
     /// The database.
     pub async fn step(&self) -> Result<Vec<(&'static str, u64)>, StoreError> {
         let (now, keep) = (self.clock.now(), self.config.borrow().retention);
-        let cuts = Cuts { events: now - keep.events, visits: now - keep.visits, refused: now - keep.refused };
+        let cuts =
+            Cuts { events: now - keep.events, visits: now - keep.visits, refused: now - keep.refused, counter: now - counter::KEPT, now };
         let mut tx = self.db.begin().await?;
         let forgotten = forget(&mut tx, cuts).await?;
         tx.commit().await?;
