@@ -25,6 +25,7 @@ mod reader;
 mod secret;
 mod site;
 mod source;
+mod staff;
 mod store;
 pub mod template;
 mod tracking;
@@ -32,6 +33,7 @@ mod tree;
 mod value;
 mod wake;
 mod web;
+mod world;
 
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use geofence::{PlainFence, PlainFences, load_fences};
@@ -42,9 +44,10 @@ use std::path::{Path, PathBuf};
 
 use collect::Collector;
 use reader::Reader;
+use source::Source;
 
 /// Reads `hub.toml` at `file` and the folders beside it (`brands`, `stores`, `geofences`, `campaigns`, `offers`, `products.csv`, `visit.toml`,
-/// `tracking.toml`, `channels.toml`),
+/// `tracking.toml`, `channels.toml`, `staff.toml`),
 /// or those in the folder that its key `site` names.
 ///
 /// # Errors
@@ -69,6 +72,31 @@ pub fn load_site(dir: &Path) -> Result<Site, Diagnostics> {
     let out = Collector::default();
     let site = site::read(dir, &out).site;
     out.finish(Some(site))
+}
+
+/// Reads the parameters of a made-up city.
+///
+/// # Errors
+/// All mistakes of the file.
+pub fn load_world(file: &Path) -> Result<World, Diagnostics> {
+    let out = Collector::default();
+    let world = out.read(file).and_then(|source| world_of(&source, &out));
+    out.finish(world)
+}
+
+/// The same from text.
+///
+/// # Errors
+/// All mistakes in it.
+pub fn read_world(text: &str) -> Result<World, Diagnostics> {
+    let out = Collector::default();
+    let world = world_of(&Source::new("world.toml".into(), text.to_owned()), &out);
+    out.finish(world)
+}
+
+fn world_of(source: &Source, out: &Collector) -> Option<World> {
+    let tree = tree::toml::read(source, out)?;
+    world::read(Reader::root(source, out, &tree)?)
 }
 
 fn load<T>(file: &Path, read: impl FnOnce(Reader<'_>, &Collector) -> Option<T>) -> Result<T, Diagnostics> {

@@ -18,7 +18,7 @@ use crate::{
     product,
     reader::{Field, Reader},
     source::Source,
-    store, tracking,
+    staff, store, tracking,
     tree::{Node, toml},
 };
 
@@ -62,6 +62,7 @@ pub(crate) fn read(dir: &Path, out: &Collector) -> Loaded {
     let mut touch = touch.into_inner();
     touchpoints(dir, &products, &mut touch, out);
     let visit = visit(dir, out);
+    let staff = optional(dir, "staff.toml", out, |r| staff::read(r, &names)).unwrap_or_default();
     let fences = fences(dir, &names, &stores, out);
     let gateways = documents(dir, "gateways", out);
     let gateways = decode(&gateways, out, |r, id| gateways::read(r, id, &names)).map(|(_, gateway)| gateway).collect();
@@ -78,8 +79,19 @@ pub(crate) fn read(dir: &Path, out: &Collector) -> Loaded {
     tracking::not_sensitive(&touch, &placed, out);
 
     let offers = placed.iter().map(|p| (p.offer.id.clone(), p.offer.clone())).collect();
-    let site =
-        Site { revision: out.revision(), brands, stores, geofences: fences.good, campaigns, offers, products, gateways, visit, touch };
+    let site = Site {
+        revision: out.revision(),
+        brands,
+        stores,
+        geofences: fences.good,
+        campaigns,
+        offers,
+        products,
+        gateways,
+        visit,
+        touch,
+        staff,
+    };
     Loaded { site, offers: placed }
 }
 

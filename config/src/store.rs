@@ -8,7 +8,7 @@ use passage_protocol::StoreId;
 use crate::{
     collect::{mistake, suggest},
     geofence,
-    model::{Campaign, Store, TouchRules, VisitRules},
+    model::{Campaign, ContradictionRules, RegularRules, Store, TouchRules, VisitRules},
     reader::{Field, Reader},
     site::Names,
     tracking,
@@ -93,6 +93,8 @@ pub(crate) fn visit(r: Reader<'_>) -> VisitRules {
         gap_joined: r.or("gap_joined", d.gap_joined, |f| f.duration(SECOND, DAY)),
         max_visit: r.or("max_visit", d.max_visit, |f| f.duration(SECOND, DAY)),
         hours_grace: r.or("hours_grace", d.hours_grace, |f| f.duration(Duration::ZERO, DAY)),
+        regulars: r.or("regulars", d.regulars, regulars),
+        contradictions: r.or("contradictions", d.contradictions, contradictions),
     };
     let order = |small: (&'static str, Duration), large: (&'static str, Duration)| {
         if let (true, Some(f)) = (small.1 > large.1, r.find(large.0).or_else(|| r.find(small.0))) {
@@ -105,6 +107,47 @@ pub(crate) fn visit(r: Reader<'_>) -> VisitRules {
     order(("min_dwell_position", rules.min_dwell_position), ("max_visit", rules.max_visit));
     r.done();
     rules
+}
+
+/// Reads `regulars` of `visit.toml`.
+fn regulars(f: Field<'_>) -> Option<RegularRules> {
+    const DAY: Duration = Duration::from_secs(86_400);
+    const MINUTE: Duration = Duration::from_secs(60);
+    let r = f.table()?;
+    let d = RegularRules::default();
+    let time = |key, default, most| r.or(key, default, |f| f.duration(MINUTE, most));
+    let number = |key, default, most| r.or(key, default, |f| f.whole(1, most));
+    let rules = RegularRules {
+        window: time("window", d.window, DAY * 60),
+        holds: time("holds", d.holds, DAY * 180),
+        staff_day: time("staff_day", d.staff_day, DAY),
+        staff_days: number("staff_days", d.staff_days, 7),
+        staff_week: time("staff_week", d.staff_week, DAY * 7),
+        closed_least: time("closed_least", d.closed_least, DAY),
+        closed_days: number("closed_days", d.closed_days, 60),
+        stays_a_day: number("stays_a_day", d.stays_a_day, 100),
+        busy_days: number("busy_days", d.busy_days, 60),
+        resident_day: time("resident_day", d.resident_day, DAY),
+        resident_percent: number("resident_percent", d.resident_percent, 100),
+        resident_days: number("resident_days", d.resident_days, 60),
+    };
+    r.done();
+    Some(rules)
+}
+
+/// Reads `contradictions` of `visit.toml`.
+fn contradictions(f: Field<'_>) -> Option<ContradictionRules> {
+    let r = f.table()?;
+    let d = ContradictionRules::default();
+    let rules = ContradictionRules {
+        distant_m: r.or("distant_m", d.distant_m, |f| f.whole(100, 1_000_000)),
+        fastest_kmh: r.or("fastest_kmh", d.fastest_kmh, |f| f.whole(1, 100_000)),
+        clocks: r.or("clocks", d.clocks, |f| f.duration(Duration::ZERO, Duration::from_secs(3600))),
+        next_door_m: r.or("next_door_m", d.next_door_m, |f| f.whole(0, 10_000)),
+        next_door_db: r.or("next_door_db", d.next_door_db, |f| f.whole(0, 100)),
+    };
+    r.done();
+    Some(rules)
 }
 
 impl Names {

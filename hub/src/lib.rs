@@ -34,3 +34,6 @@ pub mod command;
 pub mod notice;
 
 pub mod pipeline;
+
+#[cfg(feature = "city")]
+pub mod city;

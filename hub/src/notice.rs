@@ -27,6 +27,8 @@ pub enum What {
     VisitQualified,
     /// A stay ended with this label.
     VisitClosed(&'static str),
+    /// A closed visit has other figures now: its revision, and why.
+    VisitRevised(u32, &'static str),
     /// An exposure to this campaign is credited for the visit.
     ExposureCredited(String),
     /// An offer was decided: offer, `send` or the refusal's name.

@@ -8,7 +8,7 @@ use tokio::{sync::watch, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::store::{
-    Db, StoreError,
+    Db, StoreError, counter,
     prune::prune,
     retention::{Cuts, forget},
 };
@@ -54,7 +54,8 @@ impl Retention {
     /// The database.
     pub async fn step(&self) -> Result<Vec<(&'static str, u64)>, StoreError> {
         let (now, keep) = (self.clock.now(), self.config.borrow().retention);
-        let cuts = Cuts { events: now - keep.events, visits: now - keep.visits, refused: now - keep.refused };
+        let cuts =
+            Cuts { events: now - keep.events, visits: now - keep.visits, refused: now - keep.refused, counter: now - counter::KEPT, now };
         let mut tx = self.db.begin().await?;
         let mut forgotten = forget(&mut tx, cuts).await?;
         tx.commit().await?;

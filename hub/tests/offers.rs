@@ -169,6 +169,7 @@ fn line(what: &What) -> String {
         What::Entered(zone) => format!("entered {zone}"),
         What::VisitQualified => "qualified".to_owned(),
         What::VisitClosed(label) => format!("closed {label}"),
+        What::VisitRevised(revision, because) => format!("revised {revision} {because}"),
         What::ExposureCredited(campaign) => format!("credited {campaign}"),
         What::OfferDecided(offer, result) => format!("{offer}: {result}"),
         other => format!("{other:?}"),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{AppRules, Caps, GeofenceRules, Outbox, PresenceRules, RadioZone, Retention, VisitRules, Windows};
+use super::{AppRules, Caps, ContradictionRules, GeofenceRules, Outbox, PresenceRules, RadioZone, RegularRules, Retention, VisitRules, Windows};
 use crate::hours::DayWindow;
 
 const fn minutes(n: u64) -> Duration {
@@ -81,7 +81,34 @@ impl Default for VisitRules {
             gap_joined: minutes(30),
             max_visit: minutes(240),
             hours_grace: minutes(15),
+            regulars: RegularRules::default(),
+            contradictions: ContradictionRules::default(),
         }
+    }
+}
+
+impl Default for RegularRules {
+    fn default() -> Self {
+        Self {
+            window: days(28),
+            holds: days(28),
+            staff_day: minutes(180),
+            staff_days: 3,
+            staff_week: minutes(600),
+            closed_least: minutes(30),
+            closed_days: 2,
+            stays_a_day: 5,
+            busy_days: 5,
+            resident_day: minutes(18 * 60),
+            resident_percent: 60,
+            resident_days: 3,
+        }
+    }
+}
+
+impl Default for ContradictionRules {
+    fn default() -> Self {
+        Self { distant_m: 1000, fastest_kmh: 300, clocks: minutes(2), next_door_m: 150, next_door_db: 6 }
     }
 }
 

@@ -9,6 +9,7 @@ mod offer;
 mod site;
 mod touch;
 mod wake;
+mod world;
 
 pub use fleet::*;
 pub use gateway::*;
@@ -18,3 +19,4 @@ pub use offer::*;
 pub use site::*;
 pub use touch::*;
 pub use wake::*;
+pub use world::*;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use chrono_tz::Tz;
-use geo::{MultiLineString, MultiPolygon, Point};
+use geo::{Area as _, BoundingRect as _, Haversine, MultiLineString, MultiPolygon, Point, line_measures::LengthMeasurable as _};
 use passage_protocol::{FenceId, GatewayId, Millis, StaticBeacon, StoreId};
 
 use super::{
@@ -38,6 +38,8 @@ pub struct Site {
     pub gateways: BTreeMap<GatewayId, SiteGateway>,
     /// When a stay is a visit. Gateways take their dwell marks from it.
     pub visit: VisitRules,
+    /// Members who work in a store, by their codes; what gateways get does not hold it.
+    pub staff: BTreeMap<StoreId, BTreeSet<String>>,
     /// What may be told of contacts with the brand.
     pub touch: TouchRules,
 }
@@ -177,6 +179,27 @@ pub enum Shape {
     },
 }
 
+impl Shape {
+    /// Radius in metres of the circle with its area; right to some percent, for areas of the size of a shop or a town.
+    pub fn radius_m(&self) -> f64 {
+        /// Metres of a degree of latitude on the mean sphere.
+        const DEGREE_M: f64 = 111_195.0;
+        let squares = |area: f64, lat: f64| area * DEGREE_M * DEGREE_M * lat.to_radians().cos();
+        let area_m2 = match self {
+            Self::Circle { radius_m, .. } => return *radius_m,
+            Self::Area(area) => {
+                let lat = area.bounding_rect().map_or(0.0, |b| b.center().y);
+                squares(area.unsigned_area(), lat)
+            }
+            Self::Corridor { lines, buffer_m } => {
+                let length_m: f64 = lines.iter().map(|line| line.length(&Haversine)).sum();
+                2.0 * buffer_m * length_m + std::f64::consts::PI * buffer_m * buffer_m
+            }
+        };
+        (area_m2 / std::f64::consts::PI).sqrt()
+    }
+}
+
 /// A digital campaign whose exposures arrive as touchpoints.
 #[derive(Debug, Clone)]
 pub struct Campaign {
@@ -220,4 +243,52 @@ pub struct VisitRules {
     pub max_visit: Duration,
     /// Minutes outside opening hours that still count.
     pub hours_grace: Duration,
+    /// Whose stays are those of staff or residents.
+    pub regulars: RegularRules,
+    /// When stays in two stores contradict each other.
+    pub contradictions: ContradictionRules,
+}
+
+/// Whose stays in one store, over the last weeks, are those of somebody who works or lives there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RegularRules {
+    /// Stays of so long ago are looked at.
+    pub window: Duration,
+    /// The label holds for so long after the last stay that speaks for it.
+    pub holds: Duration,
+    /// Staff: this dwell in a day ...
+    pub staff_day: Duration,
+    /// ... on so many days of a week.
+    pub staff_days: u32,
+    /// Staff: this dwell in a week.
+    pub staff_week: Duration,
+    /// Staff: so long inside outside opening hours ...
+    pub closed_least: Duration,
+    /// ... on so many days.
+    pub closed_days: u32,
+    /// Staff: more than so many stays in a day ...
+    pub stays_a_day: u32,
+    /// ... on so many days.
+    pub busy_days: u32,
+    /// Resident: this dwell in a day, or this percentage of the closed hours ...
+    pub resident_day: Duration,
+    /// ... percent ...
+    pub resident_percent: u32,
+    /// ... on so many days.
+    pub resident_days: u32,
+}
+
+/// When stays of one member in two stores cannot both be true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ContradictionRules {
+    /// Stores farther apart than this, in metres, are distant.
+    pub distant_m: u32,
+    /// Nobody travels faster between distant stores, km/h.
+    pub fastest_kmh: u32,
+    /// The clocks of gateways may differ by so much.
+    pub clocks: Duration,
+    /// Stores closer than this, in metres, may hear each other's visitors.
+    pub next_door_m: u32,
+    /// So much quieter than next door, in dB, is through the wall.
+    pub next_door_db: u32,
 }

@@ -61,6 +61,7 @@ fn words(what: &What) -> String {
         What::Entered(fence) => format!("entered the geofence {fence}"),
         What::VisitQualified => "visit qualified".to_owned(),
         What::VisitClosed(label) => format!("stay closed: {label}"),
+        What::VisitRevised(revision, because) => format!("visit revised ({revision}): {because}"),
         What::ExposureCredited(campaign) => format!("exposure credited: {campaign}"),
         What::OfferDecided(offer, result) => format!("offer {offer}: {result}"),
         What::SmsHandedOver(text) => format!("SMS handed over: \"{text}\""),

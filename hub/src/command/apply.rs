@@ -23,7 +23,7 @@ use crate::store::{self, Db, StoreError, config::AppliedConfig};
 
 const DOMAIN: &str = "passage/v1/config";
 const FOLDERS: [&str; 6] = ["brands", "stores", "geofences", "campaigns", "offers", "gateways"];
-const FILES: [&str; 4] = ["products.csv", "visit.toml", "tracking.toml", "channels.toml"];
+const FILES: [&str; 5] = ["products.csv", "visit.toml", "staff.toml", "tracking.toml", "channels.toml"];
 
 /// Why a configuration did not go live.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,8 @@
 //! The commands of `passage-hub`.
 
 pub mod apply;
+#[cfg(feature = "city")]
+mod city;
 mod gateway;
 pub mod gateways;
 pub mod import;
@@ -91,6 +93,9 @@ enum Command {
         #[arg(long)]
         out: PathBuf,
     },
+    /// Let made-up people live in a made-up city, and compare the visits that are found with those that took place. Needs no configuration.
+    #[cfg(feature = "city")]
+    City(city::CityArgs),
     /// Print the public key that gateways pin as `hub_keys`.
     Key,
     /// Print the secret key of a shop's wake beacon, for `wake.key` in its gateway's file.
@@ -107,6 +112,10 @@ enum Command {
 impl Cli {
     /// Carries the command out. Errors go to standard error in words.
     pub async fn run(self) -> ExitCode {
+        #[cfg(feature = "city")]
+        if let Command::City(args) = &self.command {
+            return city::city(args);
+        }
         let config = match load_hub(&self.config) {
             Ok(config) => config,
             Err(mistakes) => {
@@ -138,6 +147,8 @@ impl Command {
                 );
             }
             Self::Run => return run::run(config).await,
+            #[cfg(feature = "city")]
+            Self::City(args) => return Ok(city::city(&args)),
             Self::Import => return import::import(&config).await,
             Self::Report { day } => {
                 let (db, live) = open_as_it_runs(&config).await?;

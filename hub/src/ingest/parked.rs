@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use super::{Resolve, Who};
 use crate::store::{
-    Db, StoreError, ingest as table,
+    Db, StoreError, counter, ingest as table,
     work::{self, Todo, TodoKind},
 };
 
@@ -90,7 +90,11 @@ impl Parked {
         }
         let mut tx = self.db.begin().await?;
         let purged = table::purge(&mut tx, since).await?;
+        let moments = counter::assign(&mut tx, now).await?;
         tx.commit().await?;
+        if moments > 0 {
+            self.wake.notify_one();
+        }
         if purged > 0 {
             info!(purged, "forgot unresolved events and quarantined payloads after 48 h");
         }

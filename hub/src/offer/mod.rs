@@ -10,6 +10,7 @@ pub mod why;
 pub mod work;
 
 mod evaluate;
+mod settle;
 mod step;
 
 pub use decide::{Inputs, Verdict, decide};

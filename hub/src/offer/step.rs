@@ -12,13 +12,13 @@ use crate::{
     notice::{Notice, What},
     offer::trigger,
     store::{
-        StoreError, Tx,
+        StoreError, Tx, counter,
         ingest::{self, StoredEvent},
         people, touchpoint, visit,
         work::{self, Todo, TodoKind},
     },
     touchpoint::{Purchase, Touchpoint},
-    visit::{Change, Evidence, Machine, Rules, Stay, Visit, VisitChange, span::Span},
+    visit::{Change, Evidence, Machine, Proof, Rules, Source, Stay, Visit, VisitChange, grade, judge, span::Span},
 };
 
 /// A month of messages, which is what the caps look at.
@@ -42,6 +42,7 @@ pub(super) struct Step<'a> {
 struct InStore {
     evidence: Vec<Evidence>,
     events: Vec<String>,
+    moments: Vec<Evidence>,
     due: Vec<(Todo, Stay)>,
 }
 
@@ -102,6 +103,17 @@ impl<'a> Step<'a> {
                     here.evidence.push(evidence);
                     here.events.push(event.id);
                 }
+                TodoKind::Counter => {
+                    let Some((store, kind, at)) = counter::get(tx, &todo.reference).await? else {
+                        work::done(tx, todo).await?;
+                        continue;
+                    };
+                    if self.knows(tx, todo, &store).await? {
+                        counter::forget(tx, &todo.reference).await?;
+                        work::done(tx, todo).await?;
+                        stores.entry(store).or_default().moments.push(Evidence::counter(kind, at));
+                    }
+                }
                 TodoKind::Visit => {
                     let id = todo.reference.parse().map_err(|_| StoreError::Corrupt("visit id"))?;
                     let Some(found) = visit::get(tx, id).await?.filter(|v| v.visit.open) else {
@@ -127,15 +139,20 @@ impl<'a> Step<'a> {
     }
 
     fn evidence(&self, event: &StoredEvent) -> Evidence {
-        let fence_kind = match &event.zone {
-            Zone::Fence(id) => self.config.site.geofences.get(id).filter(|f| f.store == event.store).map(|f| f.kind),
+        let fence = match &event.zone {
+            Zone::Fence(id) => self.config.site.geofences.get(id).filter(|f| f.store == event.store),
             Zone::In | Zone::Front => None,
         };
+        let presence = self.config.site.gateways.get(&event.gateway).map(|g| g.presence).unwrap_or_default();
         Evidence {
-            zone: event.zone.clone(),
-            fence_kind,
-            signal: event.signal,
-            gateway: event.gateway.clone(),
+            grade: grade(event.signal, &event.strength, &presence, fence.map(|f| f.shape.radius_m())),
+            source: Source::Gateway {
+                gateway: event.gateway.clone(),
+                zone: event.zone.clone(),
+                fence_kind: fence.map(|f| f.kind),
+                signal: event.signal,
+                strength: event.strength.clone(),
+            },
             phase: event.phase,
             first: event.first,
             last: event.last,
@@ -157,6 +174,9 @@ impl<'a> Step<'a> {
                 ingest::forget_resolved(tx, event).await?;
             }
         }
+        // A ticket says where she was only if she allows it to be joined with her visits.
+        let joined = profile.as_ref().is_some_and(|p| p.consents.allow(Purpose::Match));
+        work.evidence.extend(std::mem::take(&mut work.moments).into_iter().filter(|_| joined));
         let changes = self.visits(tx, member, store, work).await?;
         let Some(profile) = profile else { return Ok(()) };
         let past = self.past(tx, &profile, store, &changes).await?;
@@ -187,9 +207,10 @@ impl<'a> Step<'a> {
             visit::absorb(tx, *id, *into).await?;
             work::done(tx, &Todo::new(member, self.now, TodoKind::Visit, id.to_string())).await?;
         }
-        for stay in machine.changed() {
-            self.save(tx, member, store, stay, &rules).await?;
-        }
+        changes.extend(self.note_regular(tx, member, store, &mut machine, &rules).await?);
+        self.save_all(tx, member, store, &machine, &rules).await?;
+        changes.extend(self.note_doubts(tx, member, store, &machine).await?);
+        changes.extend(self.learn_regular(tx, member, store, &changes, &rules).await?);
         for (todo, _) in &work.due {
             // Later evidence may have moved the end; then the row moves too.
             match machine.stays().iter().find(|s| s.id.to_string() == todo.reference && s.open) {
@@ -200,6 +221,20 @@ impl<'a> Step<'a> {
         let now_part_of = |id: Uuid| machine.absorbed().iter().fold(id, |id, (from, into)| if id == *from { *into } else { id });
         changes.iter_mut().for_each(|c| c.visit = now_part_of(c.visit));
         Ok(changes)
+    }
+
+    pub(super) async fn save_all(
+        &self,
+        tx: &mut Tx,
+        member: MemberId,
+        store: &Store,
+        machine: &Machine,
+        rules: &Rules<'_>,
+    ) -> Result<(), StoreError> {
+        for stay in machine.changed() {
+            self.save(tx, member, store, stay, rules).await?;
+        }
+        Ok(())
     }
 
     async fn save(&self, tx: &mut Tx, member: MemberId, store: &Store, stay: &Stay, rules: &Rules<'_>) -> Result<(), StoreError> {
@@ -213,12 +248,27 @@ impl<'a> Step<'a> {
             dwell_ms: figures.dwell_ms,
             label: figures.label,
             open: stay.open,
+            proof: Proof {
+                kinds: stay.kinds(),
+                accuracy_m: stay.accuracy_m.map(f64::from),
+                confidence: figures.confidence,
+                reasons: figures.reasons.into_iter().collect(),
+                rules: self.rules(),
+                revision: stay.revision,
+                revised: stay.revised,
+            },
         };
         visit::save(tx, &row, stay, self.now).await?;
         if stay.open {
             work::put(tx, &Todo::new(member, stay.closes_at(rules), TodoKind::Visit, stay.id.to_string())).await?;
         }
         Ok(())
+    }
+
+    /// The rules that are in force: of the machine, and the revision of the files.
+    fn rules(&self) -> String {
+        let revision = &self.config.site.revision;
+        format!("{}/{}", judge::MACHINE, revision.get(..8).unwrap_or(revision))
     }
 
     /// Reads the past only if a change needs it and the member allows it.
@@ -253,6 +303,7 @@ impl<'a> Step<'a> {
                 }
             }
             Change::Closed(label) => note(What::VisitClosed(label.word())),
+            Change::Revised(revision, because) => note(What::VisitRevised(revision, because.word())),
         }
     }
 }

@@ -70,7 +70,7 @@ fn tell(site: &Site, member: MemberId, visits: &[Visit], decisions: &[Decision])
 
 fn visit_line(site: &Site, visit: &Visit) -> String {
     format!(
-        "Visit {} in {}: {} to {}, dwell {} min {:02} s, {}{}",
+        "Visit {} in {}: {} to {}, dwell {} min {:02} s, {}{}; known by {}, confidence {}{}",
         visit.id,
         visit.store,
         local(site, &visit.store, visit.start),
@@ -78,8 +78,25 @@ fn visit_line(site: &Site, visit: &Visit) -> String {
         visit.dwell_ms / 60_000,
         visit.dwell_ms / 1000 % 60,
         visit.label.word(),
-        if visit.open { ", still open" } else { "" }
-    )
+        if visit.open { ", still open" } else { "" },
+        list(visit.proof.kinds.iter().map(|kind| kind.word()), "what was in front alone"),
+        visit.proof.confidence.word(),
+        revised(visit),
+    ) + &reasons(visit)
+}
+
+fn reasons(visit: &Visit) -> String {
+    let reasons = visit.proof.reasons.iter().map(|reason| reason.word());
+    if visit.proof.reasons.is_empty() { String::new() } else { format!("; not qualified because {}", list(reasons, "")) }
+}
+
+fn revised(visit: &Visit) -> String {
+    visit.proof.revised.map(|because| format!("; revision {} because of {}", visit.proof.revision, because.word())).unwrap_or_default()
+}
+
+fn list(words: impl Iterator<Item = &'static str>, none: &str) -> String {
+    let words: Vec<&str> = words.collect();
+    if words.is_empty() { none.to_owned() } else { words.join(", ") }
 }
 
 fn decision_lines(site: &Site, out: &mut String, decision: &Decision) {

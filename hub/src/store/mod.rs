@@ -7,6 +7,7 @@
 
 pub mod bulk;
 pub mod config;
+pub mod counter;
 pub mod db;
 pub mod decision;
 pub mod fleet;
@@ -17,6 +18,7 @@ pub mod people;
 pub mod progress;
 pub mod prune;
 pub mod quarantine;
+pub mod regular;
 pub mod retention;
 pub mod server;
 pub mod site;

@@ -4,7 +4,7 @@ use passage_protocol::Millis;
 
 use crate::{
     args,
-    store::{StoreError, Tx, decision, visit},
+    store::{StoreError, Tx, counter, decision, regular, visit},
 };
 
 /// Everything from before these times may go.
@@ -16,6 +16,10 @@ pub struct Cuts {
     pub visits: Millis,
     /// Decisions not to send.
     pub refused: Millis,
+    /// Moments at the counter that nobody claimed.
+    pub counter: Millis,
+    /// Labels that end before now.
+    pub now: Millis,
 }
 
 /// Deletes it, and returns the tables with the number of rows that went.
@@ -31,6 +35,8 @@ pub async fn forget(tx: &mut Tx, cuts: Cuts) -> Result<Vec<(&'static str, u64)>,
     Ok(vec![
         ("events", tx.execute("DELETE FROM event WHERE member IS NOT NULL AND received_at < $1", args![cuts.events]).await?),
         ("visits", visit::purge(tx, cuts.visits).await?),
+        ("moments at the counter", counter::purge(tx, cuts.counter).await?),
+        ("regulars", regular::purge(tx, cuts.now).await?),
         ("touchpoints", tx.execute("DELETE FROM touchpoint WHERE at < $1", args![cuts.visits]).await?),
         ("purchases", tx.execute("DELETE FROM purchase WHERE at < $1", args![cuts.visits]).await?),
         ("messages", tx.execute(messages, args![cuts.visits]).await?),

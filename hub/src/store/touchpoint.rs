@@ -7,11 +7,16 @@ use passage_protocol::Millis;
 use crate::{
     args,
     identity::{IdentifierKind, Key, MemberId},
-    store::{Row, StoreError, Tx, bulk::Column},
+    store::{
+        Row, StoreError, Tx,
+        bulk::Column,
+        counter::{self, Moment},
+    },
     touchpoint::{
         Detail, Purchase, TouchKind, Touchpoint,
         till::{TillLine, TillVerdict},
     },
+    visit::Kind,
 };
 
 /// Touchpoints since `since` of all keys that belong to the member now, by time, then id. Empty unless she grants `match` to some brand and entity;
@@ -88,10 +93,34 @@ pub async fn insert(tx: &mut Tx, touches: &[Touchpoint], received_at: Millis) ->
     fresh.sort_unstable_by(|a, b| a.id.cmp(&b.id));
     let rows = tx.insert_columns(INSERT, &columns(&fresh, received_at), "ON CONFLICT DO NOTHING RETURNING id").await?;
     if rows.len() == touches.len() {
+        counter::insert(tx, &moments(touches.iter()), received_at).await?;
         return Ok(vec![true; touches.len()]);
     }
     let mut stored = rows.iter().map(|row| row.text(0)).collect::<Result<HashSet<String>, _>>()?;
+    counter::insert(tx, &moments(fresh.into_iter().filter(|t| stored.contains(&t.id))), received_at).await?;
     Ok(touches.iter().map(|t| stored.remove(&t.id)).collect())
+}
+
+/// What only somebody who stands in the shop can do is evidence of a visit.
+fn moments<'a>(touches: impl Iterator<Item = &'a Touchpoint>) -> Vec<Moment> {
+    let moment = |touch: &Touchpoint| {
+        let kind = match touch.kind {
+            TouchKind::Pickup => Kind::Pickup,
+            TouchKind::Fitting => Kind::Fitting,
+            TouchKind::Loyalty => Kind::Card,
+            TouchKind::Ticket | TouchKind::Return => Kind::Till,
+            _ => return None,
+        };
+        Some(Moment {
+            id: format!("touch {}", touch.id),
+            store: touch.detail.store.as_ref()?.parse().ok()?,
+            kind,
+            at: touch.at,
+            identifier_kind: touch.identifier_kind,
+            identifier: touch.identifier,
+        })
+    };
+    touches.filter_map(moment).collect()
 }
 
 fn columns<'a>(touches: &[&'a Touchpoint], received_at: Millis) -> Vec<Column<'a>> {
@@ -131,6 +160,10 @@ pub async fn insert_till_line(tx: &mut Tx, line: &TillLine, received_at: Millis)
         if row.millis(0)? != line.at || row.opt_blob(1)? != key {
             return Ok(TillVerdict::OtherTicket);
         }
+    } else if let Some((identifier_kind, identifier)) = line.identifier {
+        let id = format!("till {store} {ticket}");
+        let moment = Moment { id, store: line.store.clone(), kind: Kind::Till, at: line.at, identifier_kind, identifier };
+        counter::insert(tx, &[moment], received_at).await?;
     }
     let line_sql = "INSERT INTO purchase_line (store, ticket, line, sku, cents) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
     let stored = tx.execute(line_sql, args![store, ticket, line.line, line.sku.as_str(), line.cents]).await? == 1;

@@ -1,5 +1,7 @@
 //! Visits: the row that reports read, and the evidence from which the machine goes on.
 
+use std::str::FromStr;
+
 use passage_protocol::{Millis, StoreId};
 use uuid::Uuid;
 
@@ -7,7 +9,7 @@ use crate::{
     args,
     identity::MemberId,
     store::{Db, Row, StoreError, Tx},
-    visit::{Label, Stay, Visit, span::Span},
+    visit::{Label, Proof, Stay, Visit, span::Span},
 };
 
 /// A visit with the evidence behind it.
@@ -21,7 +23,7 @@ pub struct StoredVisit {
 
 macro_rules! columns {
     () => {
-        "id, member, store, start_at, end_at, dwell_ms, label, is_open, state"
+        "id, member, store, start_at, end_at, dwell_ms, label, is_open, state, evidence, accuracy_m, confidence, reasons, rules, revision, revised"
     };
 }
 
@@ -35,7 +37,29 @@ fn visit(row: &Row) -> Result<Visit, StoreError> {
         dwell_ms: row.int(5)?,
         label: row.text(6)?.parse().map_err(|()| StoreError::Corrupt("visit label"))?,
         open: row.flag(7)?,
+        proof: proof(row)?,
     })
+}
+
+fn proof(row: &Row) -> Result<Proof, StoreError> {
+    Ok(Proof {
+        kinds: words(&row.text(9)?, "kinds of evidence")?,
+        accuracy_m: row.opt_real(10)?,
+        confidence: row.text(11)?.parse().map_err(|()| StoreError::Corrupt("confidence"))?,
+        reasons: words(&row.text(12)?, "reasons of a visit")?,
+        rules: row.text(13)?,
+        revision: u32::try_from(row.int(14)?).map_err(|_| StoreError::Corrupt("revision of a visit"))?,
+        revised: row.opt_text(15)?.map(|word| word.parse().map_err(|()| StoreError::Corrupt("reason of a revision"))).transpose()?,
+    })
+}
+
+/// Words with blanks between them.
+fn words<T: FromStr<Err = ()>>(text: &str, what: &'static str) -> Result<Vec<T>, StoreError> {
+    text.split_whitespace().map(|word| word.parse().map_err(|()| StoreError::Corrupt(what))).collect()
+}
+
+fn joined(words: impl IntoIterator<Item = &'static str>) -> String {
+    words.into_iter().collect::<Vec<_>>().join(" ")
 }
 
 fn stored(row: &Row) -> Result<StoredVisit, StoreError> {
@@ -67,6 +91,17 @@ pub async fn open_of_member(tx: &mut Tx, member: MemberId) -> Result<Vec<Visit>,
     tx.fetch(sql, args![member.0]).await?.iter().map(visit).collect()
 }
 
+/// The stays inside of a member in any store that touch a span.
+pub async fn inside_anywhere(tx: &mut Tx, member: MemberId, span: Span) -> Result<Vec<(StoreId, Stay)>, StoreError> {
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM visit WHERE member = $1 AND seen_to >= $2 AND seen_from <= $3 AND evidence <> '' ORDER BY seen_from, id"
+    );
+    let rows = tx.fetch(sql, args![member.0, span.0, span.1]).await?;
+    rows.iter().map(|row| stored(row).map(|found| (found.visit.store, found.stay))).collect()
+}
+
 /// All visits of a member, oldest first.
 pub async fn of_member(tx: &mut Tx, member: MemberId) -> Result<Vec<Visit>, StoreError> {
     let sql = concat!("SELECT ", columns!(), " FROM visit WHERE member = $1 ORDER BY start_at, id");
@@ -77,11 +112,15 @@ pub async fn of_member(tx: &mut Tx, member: MemberId) -> Result<Vec<Visit>, Stor
 pub async fn save(tx: &mut Tx, visit: &Visit, stay: &Stay, now: Millis) -> Result<(), StoreError> {
     let seen = stay.hull().unwrap_or(Span(visit.start, visit.end));
     let state = serde_json::to_string(stay).map_err(|_| StoreError::Corrupt("visit state"))?;
-    let sql = "INSERT INTO visit (id, member, store, start_at, end_at, dwell_ms, label, is_open, seen_from, seen_to, state, updated_at) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+    let sql = "INSERT INTO visit (id, member, store, start_at, end_at, dwell_ms, label, is_open, seen_from, seen_to, state, updated_at, \
+               evidence, accuracy_m, confidence, reasons, rules, revision, revised) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) \
                ON CONFLICT (id) DO UPDATE SET start_at = excluded.start_at, end_at = excluded.end_at, dwell_ms = excluded.dwell_ms, \
                label = excluded.label, is_open = excluded.is_open, seen_from = excluded.seen_from, seen_to = excluded.seen_to, \
-               state = excluded.state, updated_at = excluded.updated_at";
+               state = excluded.state, updated_at = excluded.updated_at, evidence = excluded.evidence, accuracy_m = excluded.accuracy_m, \
+               confidence = excluded.confidence, reasons = excluded.reasons, rules = excluded.rules, revision = excluded.revision, \
+               revised = excluded.revised";
+    let proof = &visit.proof;
     let values = args![
         visit.id.to_string(),
         visit.member.0,
@@ -95,6 +134,13 @@ pub async fn save(tx: &mut Tx, visit: &Visit, stay: &Stay, now: Millis) -> Resul
         seen.1,
         state,
         now,
+        joined(proof.kinds.iter().map(|kind| kind.word())),
+        proof.accuracy_m,
+        proof.confidence.word(),
+        joined(proof.reasons.iter().map(|reason| reason.word())),
+        proof.rules.as_str(),
+        i64::from(proof.revision),
+        proof.revised.map(|because| because.word().to_owned()),
     ];
     tx.execute(sql, values).await?;
     Ok(())

@@ -20,6 +20,8 @@ words! {
         Event = "event",
         /// A visit for which time alone decides something; the reference is its id.
         Visit = "visit",
+        /// A moment at the counter; the reference is its id.
+        Counter = "counter",
     }
 }
 

@@ -1,13 +1,20 @@
 //! Stays of members in stores, assembled from all evidence.
 
+pub mod doubt;
+pub mod evidence;
+pub mod judge;
 pub mod machine;
+pub mod regular;
 pub mod span;
 pub mod stay;
 
-pub use machine::{Cause, Change, Evidence, Machine, VisitChange};
+pub use evidence::{Evidence, Grade, Kind, Source, grade};
+pub use judge::{Confidence, Figures, Reason, RevisedBecause};
+pub use machine::{Cause, Change, Machine, VisitChange};
 pub use stay::{Rules, Stay};
 
 use passage_protocol::{Millis, StoreId};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::identity::{MemberId, member::words};
@@ -16,6 +23,8 @@ use std::str::FromStr;
 
 words! {
     /// What a stay turned out to be. Reports add up over all labels.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
     Label {
         /// A visit: dwell reached, in opening hours, nobody of the staff.
         Qualified = "qualified",
@@ -51,4 +60,25 @@ pub struct Visit {
     pub label: Label,
     /// More evidence may still come.
     pub open: bool,
+    /// How it is known, and how well.
+    pub proof: Proof,
+}
+
+/// How a visit is known, and how well.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proof {
+    /// By what, in the order of [`Kind`].
+    pub kinds: Vec<Kind>,
+    /// The best 68 % radius of a position, in metres.
+    pub accuracy_m: Option<f64>,
+    /// How much it can be relied on.
+    pub confidence: Confidence,
+    /// Why it is not, or not yet, a qualified visit; empty for one that is.
+    pub reasons: Vec<Reason>,
+    /// The rules by which it was judged: that of the machine, and the revision of the configuration.
+    pub rules: String,
+    /// How often it was told again with other figures after it was closed.
+    pub revision: u32,
+    /// Why the last time.
+    pub revised: Option<RevisedBecause>,
 }

@@ -82,6 +82,25 @@ impl Spans {
         Self(self.0.iter().copied().filter(|s| hull.holds(*s)).collect())
     }
 
+    /// What lies in both sets.
+    #[must_use]
+    pub fn common(&self, other: &Self) -> Self {
+        let mut out = Vec::new();
+        let (mut a, mut b) = (self.0.iter().peekable(), other.0.iter().peekable());
+        while let (Some(one), Some(two)) = (a.peek(), b.peek()) {
+            let both = Span(one.0.max(two.0), one.1.min(two.1));
+            if both.0 <= both.1 {
+                out.push(both);
+            }
+            if one.1 <= two.1 {
+                a.next()
+            } else {
+                b.next()
+            };
+        }
+        Self(out)
+    }
+
     /// From the first to the last evidence of all; `None` of an empty set.
     pub fn hull(&self) -> Option<Span> {
         Some(Span(self.0.first()?.0, self.0.last()?.1))
@@ -122,6 +141,14 @@ mod tests {
         assert_eq!(set(&[(0, 10), (15, 20)], 5), set(&[(0, 20)], 5));
         assert_eq!(set(&[(0, 10), (16, 20)], 5).iter().count(), 2);
         assert_eq!(set(&[(0, 10), (16, 20), (9, 12)], 5), set(&[(0, 20)], 5));
+    }
+
+    #[test]
+    fn what_two_sets_have_in_common_lies_in_both() {
+        let (a, b) = (set(&[(0, 10), (20, 30)], 0), set(&[(5, 22), (30, 40)], 0));
+        assert_eq!(a.common(&b), set(&[(5, 10), (20, 22), (30, 30)], 0));
+        assert_eq!(a.common(&a), a);
+        assert!(a.common(&Spans::default()).is_empty());
     }
 
     proptest! {

@@ -1,6 +1,9 @@
 //! One visit in the making: the evidence that belongs together, and what was already said about it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use passage_config::VisitRules;
 use passage_protocol::Millis;
@@ -8,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::visit::{
-    Label,
+    Kind, Label, Reason, RevisedBecause,
+    judge::Figures,
     span::{Span, Spans},
 };
 
@@ -27,16 +31,41 @@ pub struct Rules<'a> {
 }
 
 /// Evidence of one member in one store that belongs together. Written as JSON into the row of the visit, because later evidence may still amend it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Stay {
     /// Id of the visit.
     pub id: Uuid,
-    /// Inside by beacon or by the app's word.
-    pub precise: Spans,
+    /// Inside by the shop's radio.
+    #[serde(alias = "precise")]
+    pub beacon: Spans,
+    /// Inside by the app's word.
+    #[serde(default)]
+    pub app: Spans,
     /// Inside by position.
     pub position: Spans,
+    /// The part of `beacon` that was loud enough for somebody inside.
+    #[serde(default)]
+    pub strong: Spans,
+    /// The part of `beacon` that may have come through the wall.
+    #[serde(default)]
+    pub weak: Spans,
+    /// Moments at the counter.
+    #[serde(default)]
+    pub moments: BTreeSet<(Millis, Kind)>,
     /// In front of the store or in a geofence of kind `nearby`.
     pub outside: Spans,
+    /// A position was finer than half the geofence.
+    #[serde(default)]
+    pub fine: bool,
+    /// The best 68 % radius of a position, in metres.
+    #[serde(default)]
+    pub accuracy_m: Option<f32>,
+    /// The loudest median of the radio, dBm.
+    #[serde(default)]
+    pub rssi: Option<i8>,
+    /// What else is known: of the member, or from other stores.
+    #[serde(default)]
+    pub known: BTreeSet<Reason>,
     /// More evidence may still come.
     pub open: bool,
     /// `Passing` was told.
@@ -52,28 +81,50 @@ pub struct Stay {
     /// Stays inside whose gateways have not told an end yet, with their evidence so far.
     #[serde(default)]
     pub watched: BTreeMap<String, Span>,
+    /// What was told when it was last closed.
+    #[serde(default)]
+    pub told: Option<Told>,
+    /// How often it was told again with other figures.
+    #[serde(default)]
+    pub revision: u32,
+    /// Why the last time.
+    #[serde(default)]
+    pub revised: Option<RevisedBecause>,
 }
 
-/// What the evidence amounts to. It depends on the evidence alone, never on the order in which it arrived.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Figures {
-    /// First to last evidence inside; of a member who was only ever in front, first to last evidence there.
+/// The figures with which a visit was last closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// First to last evidence.
     pub span: Span,
-    /// Last minus first evidence inside less the gaps that do not count, in milliseconds.
+    /// Counted milliseconds.
     pub dwell_ms: i64,
-    /// What it is.
+    /// What it was.
     pub label: Label,
+}
+
+impl From<&Figures> for Told {
+    fn from(figures: &Figures) -> Self {
+        Self { span: figures.span, dwell_ms: figures.dwell_ms, label: figures.label }
+    }
 }
 
 impl Stay {
     /// A stay without evidence.
     pub fn new(id: Uuid) -> Self {
-        let none = Spans::default();
         Self {
             id,
-            precise: none.clone(),
-            position: none.clone(),
-            outside: none,
+            beacon: Spans::default(),
+            app: Spans::default(),
+            position: Spans::default(),
+            strong: Spans::default(),
+            weak: Spans::default(),
+            moments: BTreeSet::new(),
+            outside: Spans::default(),
+            fine: false,
+            accuracy_m: None,
+            rssi: None,
+            known: BTreeSet::new(),
             open: true,
             passing: false,
             opened: false,
@@ -81,56 +132,47 @@ impl Stay {
             reached_ms: 0,
             qualified: false,
             watched: BTreeMap::new(),
+            told: None,
+            revision: 0,
+            revised: None,
         }
     }
 
     /// All evidence inside, with the gaps closed that count as dwell.
     pub fn inside(&self, rules: &VisitRules) -> Spans {
-        let mut all = self.precise.joined(rules.gap_counted);
+        let mut all = self.beacon.joined(rules.gap_counted);
+        all.insert_all(&self.app, rules.gap_counted);
         all.insert_all(&self.position, rules.gap_counted);
+        for (at, _) in &self.moments {
+            all.insert(Span(*at, *at), rules.gap_counted);
+        }
         all
     }
 
     /// True if the member was ever inside.
     pub fn was_inside(&self) -> bool {
-        !(self.precise.is_empty() && self.position.is_empty())
+        !(self.beacon.is_empty() && self.app.is_empty() && self.position.is_empty() && self.moments.is_empty())
+    }
+
+    /// True if `other` has the same evidence inside or, if it was never inside, the same outside.
+    pub(crate) fn has_evidence_of(&self, other: &Self) -> bool {
+        fn inside(stay: &Stay) -> [&Spans; 5] {
+            [&stay.beacon, &stay.app, &stay.position, &stay.strong, &stay.weak]
+        }
+        inside(self) == inside(other) && self.moments == other.moments && (self.was_inside() || self.outside == other.outside)
     }
 
     /// First to last evidence of any kind, by which the row is found again; `None` without evidence.
     pub fn hull(&self) -> Option<Span> {
-        [&self.precise, &self.position, &self.outside].into_iter().filter_map(Spans::hull).reduce(Span::hull)
-    }
-
-    /// Start, end, dwell and label of the evidence so far.
-    pub fn figures(&self, rules: &Rules<'_>) -> Figures {
-        let inside = self.inside(rules.visit);
-        let Some(span) = inside.hull() else {
-            let span = self.outside.hull().unwrap_or(Span(Millis(0), Millis(0)));
-            return Figures { span, dwell_ms: 0, label: Label::PasserBy };
-        };
-        let dwell_ms = inside.length();
-        Figures { span, dwell_ms, label: self.label(span, dwell_ms, rules) }
-    }
-
-    fn label(&self, span: Span, dwell_ms: i64, rules: &Rules<'_>) -> Label {
-        let long_enough = dwell_ms >= millis(rules.visit.min_dwell_position)
-            || self.precise.joined(rules.visit.gap_counted).length() >= millis(rules.visit.min_dwell_beacon);
-        if !long_enough {
-            Label::PasserBy
-        } else if span.length() > millis(rules.visit.max_visit) {
-            Label::Suspect
-        } else if !overlaps_opening(span, rules) {
-            Label::OutOfHours
-        } else {
-            Label::Qualified
-        }
+        let counter = self.moments.first().zip(self.moments.last()).map(|(a, b)| Span(a.0, b.0));
+        [&self.beacon, &self.app, &self.position, &self.outside].into_iter().filter_map(Spans::hull).chain(counter).reduce(Span::hull)
     }
 
     /// When the stay is over if nothing more is heard. A gateway that has not told an end speaks again when the dwell has doubled, so after
     /// that time at the latest; it may have died.
     pub fn closes_at(&self, rules: &Rules<'_>) -> Millis {
-        let silent = self.figures(rules).span.1 + rules.visit.gap_joined;
-        self.next_signs().fold(silent, Millis::max)
+        let end = self.inside(rules.visit).hull().or_else(|| self.outside.hull()).map_or(Millis(0), |span| span.1);
+        self.next_signs().fold(end + rules.visit.gap_joined, Millis::max)
     }
 
     /// True if a gateway that has not told an end may still hear her at `at`.
@@ -143,36 +185,7 @@ impl Stay {
     }
 }
 
-/// True if the store is open at any moment of `span`, widened by the grace on both sides. Opening hours have edges of whole minutes, mostly of
-/// quarters of an hour; a look every minute misses none.
-fn overlaps_opening(span: Span, rules: &Rules<'_>) -> bool {
-    let widened = Span(span.0 - rules.visit.hours_grace, span.1 + rules.visit.hours_grace);
-    // Nearly every visit is settled by its first or last moment.
-    (rules.open)(span.0) || (rules.open)(span.1) || minutes(widened).any(|at| (rules.open)(at))
-}
-
-fn minutes(span: Span) -> impl Iterator<Item = Millis> {
-    let mut at = span.0;
-    std::iter::from_fn(move || {
-        let now = at;
-        at = (at + Duration::from_secs(60)).min(span.1.max(Millis(now.0 + 1)));
-        (now <= span.1).then_some(now)
-    })
-}
-
 /// Milliseconds of a duration.
 pub fn millis(d: Duration) -> i64 {
     i64::try_from(d.as_millis()).unwrap_or(i64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_look_at_the_hours_begins_at_the_start_and_ends_at_the_end() {
-        let looks: Vec<i64> = minutes(Span(Millis(0), Millis(150_000))).map(|m| m.0).collect();
-        assert_eq!(looks, [0, 60_000, 120_000, 150_000]);
-        assert_eq!(minutes(Span(Millis(7), Millis(7))).count(), 1);
-    }
 }

@@ -1,0 +1,173 @@
+//! What speaks for a member being in or at a store, from gateways and from the counter.
+
+use passage_config::{FenceKind, PresenceRules};
+use passage_protocol::{GatewayId, Millis, Phase, Signal, Strength, Zone};
+use serde::{Deserialize, Serialize};
+
+use crate::{identity::member::words, visit::span::Span};
+
+use std::str::FromStr;
+
+words! {
+    /// By what a visit is known.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    Kind {
+        /// The shop's radio heard her phone, card or fob.
+        Beacon = "beacon",
+        /// Her app said so, woken by the shop's beacon or by a region of the phone.
+        App = "app",
+        /// Her phone's position.
+        Position = "position",
+        /// A ticket of the till with one of her identifiers.
+        Till = "till",
+        /// Her loyalty card was read in the shop.
+        Card = "card",
+        /// She picked up an order.
+        Pickup = "pickup",
+        /// She tried something on, with her name on the ticket of the cabin.
+        Fitting = "fitting",
+    }
+}
+
+/// How well a piece of evidence proves that she is inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grade {
+    /// It may have come through the wall, or from a coarse position.
+    Weak,
+    /// As it comes.
+    Plain,
+    /// Clearly inside.
+    Strong,
+}
+
+/// Who says so.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Source {
+    /// An event of a gateway.
+    Gateway {
+        /// Which one. Several may hang in one store.
+        gateway: GatewayId,
+        /// Radio zone or geofence.
+        zone: Zone,
+        /// Kind of the geofence; `None` for radio zones, app events, and geofences that no configuration knows any more.
+        fence_kind: Option<FenceKind>,
+        /// How it was noticed.
+        signal: Signal,
+        /// As the gateway measured it.
+        strength: Strength,
+    },
+    /// Somebody at the counter had one of her identifiers in hand.
+    Counter(Kind),
+}
+
+/// A piece of evidence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evidence {
+    /// Who says so.
+    pub source: Source,
+    /// How well it proves that she is inside.
+    pub grade: Grade,
+    /// Came, still there, left.
+    pub phase: Phase,
+    /// First evidence.
+    pub first: Millis,
+    /// Last evidence.
+    pub last: Millis,
+    /// Was inside when first seen.
+    pub initial: bool,
+    /// Came too late to be a reason for anything but the record.
+    pub late: bool,
+}
+
+/// Where a piece of evidence puts the member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Inside(Kind),
+    Nearby,
+    Front,
+}
+
+impl Evidence {
+    /// A moment at the counter. It never triggers an offer: who pays is about to leave.
+    pub fn counter(kind: Kind, at: Millis) -> Self {
+        let source = Source::Counter(kind);
+        Self { source, grade: Grade::Strong, phase: Phase::Dwell, first: at, last: at, initial: false, late: true }
+    }
+
+    pub(crate) fn place(&self) -> Option<Place> {
+        let (zone, signal, fence_kind) = match &self.source {
+            Source::Counter(kind) => return Some(Place::Inside(*kind)),
+            Source::Gateway { zone, signal, fence_kind, .. } => (zone, *signal, *fence_kind),
+        };
+        let by = |signal| match signal {
+            Signal::Beacon => Kind::Beacon,
+            Signal::App => Kind::App,
+            Signal::Position => Kind::Position,
+        };
+        match (zone, signal, fence_kind) {
+            (Zone::In, signal, _) => Some(Place::Inside(by(signal))),
+            (_, Signal::App, Some(FenceKind::Store)) => Some(Place::Inside(Kind::App)),
+            (_, _, Some(FenceKind::Store)) => Some(Place::Inside(Kind::Position)),
+            (_, _, Some(FenceKind::Nearby)) => Some(Place::Nearby),
+            (Zone::Front, ..) => Some(Place::Front),
+            (Zone::Fence(_), _, None) => None,
+        }
+    }
+
+    /// From the first to the last evidence.
+    pub fn span(&self) -> Span {
+        Span(self.first.min(self.last), self.first.max(self.last))
+    }
+
+    /// The part of the span that this event vouches for with its own strength. Dwell marks lie at most a factor of 2.5 apart, so what is older was
+    /// vouched for by the event before; the parts do not depend on the order in which they come.
+    pub(crate) fn vouched(&self) -> Span {
+        let whole = self.span();
+        match self.phase {
+            Phase::Enter => whole,
+            Phase::Dwell | Phase::Exit => Span(Millis(whole.1.0 - whole.length() * 3 / 5), whole.1),
+        }
+    }
+
+    /// The stay at its gateway: the end of one at a gateway says nothing about those at others.
+    pub(crate) fn watch(&self) -> Option<String> {
+        match &self.source {
+            Source::Gateway { gateway, zone, .. } => Some(format!("{gateway} {zone} {}", self.first)),
+            Source::Counter(_) => None,
+        }
+    }
+
+    /// The 68 % radius of a position, in metres.
+    pub(crate) fn accuracy_m(&self) -> Option<f32> {
+        match &self.source {
+            Source::Gateway { strength: Strength::Position { accuracy_m, .. }, .. } => Some(*accuracy_m),
+            _ => None,
+        }
+    }
+
+    /// The median strength at the radio, dBm.
+    pub(crate) fn rssi(&self) -> Option<i8> {
+        match &self.source {
+            Source::Gateway { strength: Strength::Radio { rssi, .. }, .. } => Some(*rssi),
+            _ => None,
+        }
+    }
+}
+
+/// How well an event proves that she is inside. Of the radio: strong within a quarter of the way from where a stay begins to where evidence ends,
+/// because a phone in a pocket loses some dB, and a wall takes more. Of a position: strong when its radius is at most half that of the geofence
+/// (`radius_m`, of the circle with its area). An app is woken by the shop's own beacon.
+pub fn grade(signal: Signal, strength: &Strength, presence: &PresenceRules, radius_m: Option<f64>) -> Grade {
+    match (signal, strength) {
+        (_, Strength::Radio { rssi, .. }) => {
+            let slack = presence.inside.enter_dbm.saturating_sub(presence.inside.leave_dbm) / 4;
+            if *rssi >= presence.inside.enter_dbm.saturating_sub(slack) { Grade::Strong } else { Grade::Weak }
+        }
+        (_, Strength::Position { accuracy_m, .. }) => match radius_m {
+            Some(radius) if *accuracy_m > 0.0 && f64::from(*accuracy_m) <= radius / 2.0 => Grade::Strong,
+            _ => Grade::Weak,
+        },
+        _ => Grade::Strong,
+    }
+}

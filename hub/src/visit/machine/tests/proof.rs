@@ -1,0 +1,80 @@
+//! By what a visit is known, and how well.
+
+use super::*;
+
+/// Heard by the radio as if through the wall.
+pub(super) fn quiet(first: i64, last: i64, phase: Phase) -> Evidence {
+    let mut heard = Evidence { phase, grade: Grade::Weak, ..evidence(0, first, last) };
+    if let Source::Gateway { strength, .. } = &mut heard.source {
+        *strength = Strength::Radio { rssi: -81, count: 9 };
+    }
+    heard
+}
+
+fn ticket(at: i64) -> Evidence {
+    Evidence::counter(Kind::Till, Millis(at))
+}
+
+fn proof(all: &[Evidence]) -> (Vec<Kind>, Confidence, Vec<Reason>) {
+    with_rules(&[], |rules| {
+        let (mut machine, mut ids) = (Machine::default(), ids());
+        all.iter().for_each(|e| {
+            machine.apply(e, rules, &mut ids);
+        });
+        assert_eq!(machine.stays().len(), 1);
+        let figures = machine.stays()[0].figures(rules);
+        (machine.stays()[0].kinds(), figures.confidence, figures.reasons.into_iter().collect())
+    })
+}
+
+#[test]
+fn the_radio_proves_more_than_positions_and_two_ways_of_knowing_more_than_one() {
+    let (radio, position) = (evidence(0, 100 * MIN, 110 * MIN), evidence(2, 100 * MIN, 110 * MIN));
+    assert_eq!(proof(std::slice::from_ref(&radio)), (vec![Kind::Beacon], Confidence::High, vec![]));
+    assert_eq!(proof(std::slice::from_ref(&position)), (vec![Kind::Position], Confidence::Medium, vec![]));
+    let coarse = Evidence { grade: Grade::Weak, ..position.clone() };
+    assert_eq!(proof(std::slice::from_ref(&coarse)), (vec![Kind::Position], Confidence::Low, vec![]));
+    let short = evidence(0, 101 * MIN, 102 * MIN);
+    assert_eq!(proof(&[coarse, short]), (vec![Kind::Beacon, Kind::Position], Confidence::High, vec![]));
+}
+
+#[test]
+fn a_ticket_alone_is_a_visit_and_confirms_one_that_was_too_short() {
+    assert_eq!(proof(&[ticket(100 * MIN)]), (vec![Kind::Till], Confidence::Medium, vec![]));
+    assert_eq!(one(&[ticket(100 * MIN)]).dwell_ms, 0);
+    let short = evidence(0, 100 * MIN, 101 * MIN);
+    assert_eq!(proof(std::slice::from_ref(&short)).2, [Reason::Short]);
+    assert_eq!(proof(&[short, ticket(104 * MIN)]), (vec![Kind::Beacon, Kind::Till], Confidence::High, vec![]));
+}
+
+#[test]
+fn a_ticket_extends_the_stay_and_opens_nothing_for_offers() {
+    let f = one(&[evidence(0, 100 * MIN, 110 * MIN), ticket(118 * MIN)]);
+    assert_eq!((f.span, f.dwell_ms), (Span(Millis(100 * MIN), Millis(118 * MIN)), 18 * MIN));
+    let (_, told) = play(&[ticket(118 * MIN), evidence(0, 119 * MIN, 119 * MIN)], &[]);
+    assert_eq!(told, [Change::Qualified, Change::Opened], "the phone opens the visit, whatever the till knew before");
+}
+
+#[test]
+fn who_is_heard_through_the_wall_for_an_hour_was_not_inside() {
+    let wall = [
+        evidence(0, 100 * MIN, 100 * MIN + 20_000),
+        quiet(100 * MIN, 102 * MIN, Phase::Dwell),
+        quiet(100 * MIN, 105 * MIN, Phase::Dwell),
+        quiet(100 * MIN, 110 * MIN, Phase::Dwell),
+        quiet(100 * MIN, 120 * MIN, Phase::Dwell),
+        quiet(100 * MIN, 131 * MIN, Phase::Exit),
+    ];
+    assert_eq!(proof(&wall).2, [Reason::Weak]);
+    assert_eq!(one(&wall).label, Label::PasserBy);
+    // A visitor is heard clearly at the marks, and faintly at the door.
+    let visit = [evidence(0, 100 * MIN, 100 * MIN + 20_000), evidence(0, 100 * MIN, 102 * MIN), quiet(100 * MIN, 103 * MIN, Phase::Exit)];
+    assert_eq!(proof(&visit).2, []);
+}
+
+#[test]
+fn the_reasons_of_an_excluded_stay_are_all_kept() {
+    assert_eq!(proof(&[evidence(0, 700 * MIN, 701 * MIN)]).2, [Reason::Short, Reason::Closed]);
+    assert_eq!(proof(&[evidence(3, 100 * MIN, 101 * MIN)]).2, [Reason::Outside]);
+    assert_eq!(proof(&[evidence(0, 100 * MIN, 400 * MIN)]).2, [Reason::TooLong]);
+}
