@@ -19,7 +19,7 @@ use crate::{
     api::{Api, Problem, auth::Caller},
     identity::{
         IdentifierKind, Key, MemberId, Purpose,
-        consent::{APP, Standing, Statement},
+        consent::{APP, Proof, Standing, Statement},
         normalise::canonical,
     },
     notice::{Notice, What},
@@ -238,9 +238,12 @@ impl Api {
         if wording.chars().count() > LONGEST_WORDING || wording.contains('\0') || (wording.is_empty() && !body.purposes.is_empty()) {
             return Err(Problem::bad("wording", "wording holds the text that she read when she consented, at most 4000 characters"));
         }
+        let parts: Vec<&[u8]> = std::iter::once(wording.as_bytes()).chain(body.purposes.iter().map(String::as_bytes)).collect();
+        let evidence = hex::encode(self.keyring.hash("consent in the app", &parts));
+        let proof = Proof { method: "app".to_owned(), evidence, ..Proof::default() };
         let purpose = |word: &String| {
             let purpose = word.parse().map_err(|()| Problem::bad("purpose", "purposes holds a word that is no purpose"))?;
-            Ok(Statement { purpose, granted: true, said_at: None, wording: wording.to_owned() })
+            Ok(Statement { proof: proof.clone(), ..Statement::new(purpose, true, wording) })
         };
         let said = body.purposes.iter().map(purpose).collect::<Result<_, Problem>>()?;
         Ok(Request { brand: body.brand, entity: body.entity, kind, key: self.keyring.identifier(kind, &form), said })

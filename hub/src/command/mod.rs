@@ -5,9 +5,14 @@ mod gateway;
 pub mod gateways;
 pub mod import;
 mod links;
+mod keys;
+mod ledger;
+mod member;
 mod quarantine;
 mod report;
 mod run;
+
+pub(crate) use ledger::proof;
 
 use std::{
     path::{Path, PathBuf},
@@ -58,6 +63,15 @@ enum Command {
     /// Look at what could not be used, try it again, or drop it.
     #[command(subcommand)]
     Quarantine(quarantine::Quarantine),
+    /// Show, export, erase or restrict what is known of a member.
+    #[command(subcommand)]
+    Member(member::Member),
+    /// List, add, rotate and retire the keys that values are sealed with.
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    /// Check the record of consents, or show what proves one member's.
+    #[command(subcommand)]
+    Ledger(ledger::Ledger),
     /// Make the brands, stores, geofences, campaigns, offers, products and visit rules the configuration that every hub runs.
     Apply,
     /// Invite, replace, revoke and list the gateways of the fleet, tell one to do something, or let it go back to an older site.
@@ -151,6 +165,9 @@ impl Command {
                 let (db, live) = open_as_it_runs(&config).await?;
                 quarantine::quarantine(&db, live, asked).await?;
             }
+            Self::Member(asked) => member::member(&config, asked).await?,
+            Self::Keys(asked) => keys::keys(&config, asked).await?,
+            Self::Ledger(asked) => return ledger::ledger(&Db::open(&config.database).await?, asked).await,
             Self::Apply => {
                 let (db, keys) = open_with_keys(&config).await?;
                 let revision = apply::apply(&db, keys.signing(), &config.site_dir, &config.clock).await?;

@@ -5,6 +5,7 @@ pub mod crm;
 pub mod graph;
 pub mod import;
 pub mod keyring;
+pub mod ledger;
 pub mod member;
 pub mod normalise;
 pub mod phone;

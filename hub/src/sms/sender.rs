@@ -279,7 +279,7 @@ impl Sender {
     }
 
     fn open(&self, message: &Claimed, region: &str) -> Option<Submit> {
-        let plain = self.keyring.open("phone", &message.sealed).ok()?;
+        let plain = self.keyring.open_number(message.member, &message.sealed).ok()?;
         let to = Msisdn::parse(std::str::from_utf8(&plain).ok()?, region)?;
         Some(Submit { id: message.id, from: message.sender.clone(), to, text: message.text.clone(), validity_ms: message.validity_ms })
     }

@@ -6,6 +6,7 @@
 //! both.
 
 pub mod bulk;
+mod columns;
 pub mod config;
 pub mod db;
 pub mod decision;
@@ -17,6 +18,7 @@ pub mod people;
 pub mod progress;
 pub mod quarantine;
 pub mod retention;
+pub mod sealed;
 pub mod server;
 pub mod site;
 pub mod tally;
