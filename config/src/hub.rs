@@ -13,8 +13,8 @@ use crate::{
     collect::{Collector, mistake},
     common, fleet,
     hours::DayWindow,
-    model::{Caps, Grant, HubConfig, Imports, MessageIds, Retention, Secret, Smpp, Sms, Web, Windows},
-    mqtt, offer,
+    model::{Caps, Grant, HubConfig, Imports, MemberPage, MessageIds, Retention, Secret, Smpp, Sms, Web, Windows},
+    mqtt, offer, page,
     reader::{Field, Reader},
     site, web,
 };
@@ -36,6 +36,8 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<HubConfig> {
     let (api_tokens, grants) = r.or("api_tokens", Tokens::default(), api_tokens);
     let web = Web { grants, ..r.or("web", Web::default(), web::read) };
     let position_secret = r.may("position_secret", |f| crate::gateway::position_secret(&f));
+    let page = r.or("page", MemberPage::default(), page::read);
+    let page = MemberPage { url: page.url.or_else(|| web.url.clone()), ..page };
     let sms = r.or("sms", Sms::Sandbox, |f| sms(f, &clock));
     let caps = r.or("caps", Caps::default(), caps);
     let hard_window = r.or("hard_window", DayWindow::HARD, |f| f.window());
@@ -48,6 +50,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<HubConfig> {
     r.done();
     let mut loaded = site::read(&dir, out);
     offer::within_bounds(&mut loaded.offers, hard_window, out);
+    offer::page_known(&loaded.offers, page.url.is_some(), out);
     let mut site = loaded.site;
     site.offers = loaded.offers.into_iter().map(|p| (p.offer.id.clone(), p.offer)).collect();
     Some(HubConfig {
@@ -63,6 +66,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<HubConfig> {
         api_tokens,
         web,
         position_secret,
+        page,
         sms,
         caps,
         hard_window,

@@ -40,6 +40,7 @@ CREATE TABLE member_page (
     brand      TEXT   NOT NULL,
     entity     TEXT   NOT NULL,
     origin     TEXT   NOT NULL, -- sms, app, or proved
+    message    TEXT   NULL,     -- that the link came with
     made_at    BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
     revoked_at BIGINT NULL,
@@ -54,13 +55,4 @@ CREATE TABLE forgotten (
     what      TEXT   NOT NULL,
     forgotten BIGINT NOT NULL,
     PRIMARY KEY (day, what)
-);
-
--- What was refused at the door because it may not be stored, by day, source and reason.
-CREATE TABLE refused_payload (
-    day     TEXT   NOT NULL,
-    source  TEXT   NOT NULL,
-    reason  TEXT   NOT NULL,
-    refused BIGINT NOT NULL,
-    PRIMARY KEY (day, source, reason)
 );

@@ -201,7 +201,7 @@ pub(super) async fn refresh_token(
 }
 
 /// A token that was taken back renews nothing.
-fn still_good(shown: Option<Millis>, known: &Installation) -> Result<(), Problem> {
+pub(super) fn still_good(shown: Option<Millis>, known: &Installation) -> Result<(), Problem> {
     let taken_back = shown.zip(known.denied_until).is_some_and(|(expires, until)| expires < until);
     if taken_back { Err(Problem::unauthorized()) } else { Ok(()) }
 }
@@ -265,7 +265,7 @@ impl Api {
     }
 
     /// The installation of the path, if the caller may speak for it: any API token, or its own position token, whose expiry is told then.
-    fn may_act_for(&self, headers: &HeaderMap, id: &str) -> Result<(InstallationId, Option<Millis>), Problem> {
+    pub(super) fn may_act_for(&self, headers: &HeaderMap, id: &str) -> Result<(InstallationId, Option<Millis>), Problem> {
         let caller = self.caller(headers)?;
         let id: InstallationId = id.parse().map_err(|_| Problem::not_found("no such installation"))?;
         match caller {
@@ -276,7 +276,7 @@ impl Api {
     }
 
     /// What was committed stays so even if this hub finds it a moment later.
-    async fn reload(&self, now: Millis) {
+    pub(super) async fn reload(&self, now: Millis) {
         if let Err(error) = self.resolver.refresh(&self.db, now).await {
             tracing::warn!(%error, "a change of people is stored, but this hub sees it only at its next refresh");
         }

@@ -5,6 +5,7 @@
 //! | `POST /v1/app/installations` | a member consents in the app; the answer holds the key of her rotating id and a position token |
 //! | `POST /v1/app/installations/{id}/token` | the token is about to expire; with `{"revoke": true}` all older ones are taken back |
 //! | `DELETE /v1/app/installations/{id}` | this phone shall not be detected any more |
+//! | `POST /v1/app/installations/{id}/page` | the member wants to see her data; the answer is a link to her page |
 //! | `POST /v1/touchpoints` | contacts with the brand: a JSON array, or one JSON object per line |
 //! | `POST /v1/identify` | the holder of this cookie logged in as this customer |
 //! | `POST /v1/track`, `/v1/page`, `/v1/batch`, ... | the same and more from site tags in the form of Segment's libraries |
@@ -19,6 +20,7 @@ mod cors;
 mod desk;
 mod enrol;
 mod identify;
+mod me;
 mod problem;
 mod redirect;
 mod row;
@@ -91,6 +93,7 @@ impl Api {
             .method_not_allowed_fallback(|| async { Problem::method() })
             .with_state(Arc::clone(&self))
             .merge(touchpoints)
+            .merge(me::router(Arc::clone(&self)))
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .layer(middleware::from_fn_with_state(self, cors::cors))
     }

@@ -8,6 +8,7 @@ pub mod keyring;
 pub mod ledger;
 pub mod member;
 pub mod normalise;
+pub mod page;
 pub mod phone;
 pub mod resolver;
 pub mod tables;

@@ -7,6 +7,7 @@ pub mod consent;
 pub mod graph;
 pub mod installation;
 pub mod ledger;
+pub mod page;
 pub mod withdrawal;
 
 use passage_protocol::Millis;

@@ -259,6 +259,7 @@ pub fn hub_config(id: &str, mqtt: passage_config::model::Mqtt, site: passage_con
         api_tokens: Default::default(),
         web: Default::default(),
         position_secret: None,
+        page: Default::default(),
         sms: Sms::Sandbox,
         caps: Default::default(),
         hard_window: DayWindow::HARD,

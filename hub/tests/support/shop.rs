@@ -146,6 +146,7 @@ pub fn config(site: Site) -> HubConfig {
         api_tokens: BTreeMap::new(),
         web: passage_config::Web::default(),
         position_secret: None,
+        page: Default::default(),
         sms: Sms::Sandbox,
         caps: Caps::default(),
         hard_window: DayWindow::HARD,

@@ -1,9 +1,5 @@
 //! The record of consents: whoever states a consent, it is chained; a change of the past is named, and an erasure breaks nothing.
 
-#[path = "support/shop.rs"]
-mod shop;
-mod support;
-
 use passage_hub::{
     args,
     identity::{
@@ -23,13 +19,16 @@ use passage_hub::{
     },
 };
 use passage_protocol::Millis;
-use shop::{config, friday, site};
-use support::{both, both_fresh};
+
+use crate::{
+    shop::{config, friday, site},
+    support::{both, both_fresh},
+};
 
 const NOW: Millis = Millis(1_795_167_000_000);
 const CRM: &str = "crm_id,phone,brand,entity,presence,match,sms\n\
-                   C-1,06 12 34 56 78,maison,maison-sas,yes,yes,2026-05-31\n\
-                   C-2,06 12 34 56 79,maison,maison-sas,yes,no,yes\n";
+                   C-1,06 39 98 00 01,maison,maison-sas,yes,yes,2026-05-31\n\
+                   C-2,06 39 98 00 02,maison,maison-sas,yes,no,yes\n";
 
 fn keyring() -> Keyring {
     Keyring::from_secret(&[7; 32])
@@ -69,7 +68,7 @@ async fn files_the_app_and_stop_write_one_chain_with_their_proof() {
             Proof { wording_id: "app-ads".to_owned(), wording_version: "3".to_owned(), language: "fr".to_owned(), ..Proof::default() };
         let said = Statement { proof, ..Statement::new(Purpose::Ads, true, "May we show you ads elsewhere?") };
         say(&db, ana, "maison-sas", &said, friday(10, 0)).await;
-        let from = Msisdn::parse("+33612345678", "FR").unwrap();
+        let from = Msisdn::parse("+33639980001", "FR").unwrap();
         let reply = Reply { from: from.clone(), to: "36111".to_owned(), text: "STOP".to_owned() };
         inbound::handle(&db, &keyring(), &config(site()), &reply, friday(11, 0), &Notices::default()).await.unwrap();
 
