@@ -13,8 +13,8 @@ use crate::{
     collect::{Collector, mistake},
     common, fleet,
     hours::DayWindow,
-    model::{AppRules, Caps, Grant, HubConfig, Imports, MessageIds, Retention, Secret, Smpp, Sms, Web, Windows},
-    mqtt, offer,
+    model::{AppRules, Caps, Grant, HubConfig, Imports, MemberPage, MessageIds, Retention, Secret, Smpp, Sms, Web, Windows},
+    mqtt, offer, page,
     reader::{Field, Reader},
     site, web,
 };
@@ -37,6 +37,8 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<HubConfig> {
     let web = Web { grants, ..r.or("web", Web::default(), web::read) };
     let position_secret = r.may("position_secret", |f| crate::gateway::position_secret(&f));
     let app = r.or("app", AppRules::default(), app);
+    let page = r.or("page", MemberPage::default(), page::read);
+    let page = MemberPage { url: page.url.or_else(|| web.url.clone()), ..page };
     let sms = r.or("sms", Sms::Sandbox, |f| sms(f, &clock));
     let caps = r.or("caps", Caps::default(), caps);
     let hard_window = r.or("hard_window", DayWindow::HARD, |f| f.window());
@@ -49,6 +51,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<HubConfig> {
     r.done();
     let mut loaded = site::read(&dir, out);
     offer::within_bounds(&mut loaded.offers, hard_window, out);
+    offer::page_known(&loaded.offers, page.url.is_some(), out);
     let mut site = loaded.site;
     site.offers = loaded.offers.into_iter().map(|p| (p.offer.id.clone(), p.offer)).collect();
     Some(HubConfig {
@@ -65,6 +68,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<HubConfig> {
         web,
         position_secret,
         app,
+        page,
         sms,
         caps,
         hard_window,

@@ -20,6 +20,7 @@ mod hub;
 pub mod model;
 mod mqtt;
 mod offer;
+mod page;
 mod product;
 mod reader;
 mod secret;

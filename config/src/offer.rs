@@ -37,6 +37,8 @@ pub(crate) struct Placed {
     pub(crate) offer: Offer,
     /// A mistake at the trigger, still without words.
     pub(crate) trigger: Diagnostic,
+    /// The same at the text.
+    pub(crate) text: Diagnostic,
     /// The same at the window; `None` if the file does not set one.
     pub(crate) window: Option<Diagnostic>,
 }
@@ -60,7 +62,9 @@ pub(crate) fn read(r: Reader<'_>, id: &str, known: &Known<'_>) -> Option<Placed>
     // A broken audience is noted already; the text is then not blamed for it.
     let knows_product = audience.viewed_not_bought.is_some() || r.find("audience").is_some_and(|f| f.has("viewed_not_bought"));
     let max_parts = r.or("max_parts", 1, |f| f.whole(1, 5));
+    let mut text_place = None;
     let text = r.need("text", "text = \"... {{ stop }}\"", |f| {
+        text_place = Some(f.place());
         let text = template::read(&f, knows_product)?;
         if let (Some(stores), Some(brand)) = (&stores, brand.as_ref().and_then(|b| known.brands.get(b))) {
             template::fits(&f, &text, max_parts, &longest(stores, brand, &audience, known))?;
@@ -98,7 +102,7 @@ pub(crate) fn read(r: Reader<'_>, id: &str, known: &Known<'_>) -> Option<Placed>
         validity,
         campaign,
     };
-    Some(Placed { offer, trigger: trigger_place?, window: window_place })
+    Some(Placed { offer, trigger: trigger_place?, text: text_place?, window: window_place })
 }
 
 fn stores(f: &Field<'_>, brand: Option<&str>, known: &Known<'_>) -> Option<Vec<StoreId>> {
@@ -225,6 +229,22 @@ pub(crate) fn ties(placed: &[Placed], out: &Collector) {
                 out.placed(&b.trigger, mistake("P043", message, label, mend));
             }
         }
+    }
+}
+
+/// Notes each offer whose text names the member's page when `hub.toml` gives it no address.
+pub(crate) fn page_known(placed: &[Placed], known: bool, out: &Collector) {
+    for p in placed.iter().filter(|p| !known && template::names_page(&p.offer.text)) {
+        let mend = "write url under [page] or [web] of hub.toml, or take {{ page }} out";
+        out.placed(
+            &p.text,
+            mistake(
+                "P086",
+                "the text names the member's page, which has no address",
+                "hub.toml does not say how members reach the hub",
+                mend,
+            ),
+        );
     }
 }
 

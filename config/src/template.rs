@@ -9,7 +9,9 @@ use crate::{
 };
 
 /// What a text may name.
-const VARIABLES: [&str; 6] = ["store.name", "product.name", "product.size", "product.price", "brand", "stop"];
+const VARIABLES: [&str; 7] = ["store.name", "product.name", "product.size", "product.price", "brand", "stop", "page"];
+/// As long as the link to the member's page of a hub with a short name.
+const SAMPLE_PAGE: &str = "https://hub.example.fr/m/0000000000000000";
 /// Steps of the template engine; a text of an SMS needs some dozens.
 const FUEL: u64 = 20_000;
 
@@ -22,6 +24,8 @@ pub struct TextValues<'a> {
     pub brand: &'a str,
     /// `{{ stop }}`, as [`Sender::stop_text`] gives it.
     pub stop: &'a str,
+    /// `{{ page }}`, the link to the member's own page; `None` if the hub has no address for it.
+    pub page: Option<&'a str>,
     /// `{{ product.name }}` and its fellows; `None` if the offer knows no product.
     pub product: Option<TextProduct<'a>>,
 }
@@ -65,8 +69,15 @@ pub fn render(text: &str, values: &TextValues<'_>) -> Result<String, String> {
             context! { product }
         },
     );
-    let rendered = template.render(context! { store, brand => values.brand, stop => values.stop, ..fields }).map_err(|e| words(&e))?;
+    let page = values.page.map_or_else(|| context! {}, |page| context! { page });
+    let rendered =
+        template.render(context! { store, brand => values.brand, stop => values.stop, ..page, ..fields }).map_err(|e| words(&e))?;
     Ok(rendered.trim().to_owned())
+}
+
+/// True if a text names the link to the member's own page.
+pub fn names_page(text: &str) -> bool {
+    environment().template_from_str(text).is_ok_and(|template| template.undeclared_variables(true).contains("page"))
 }
 
 fn environment() -> Environment<'static> {
@@ -128,7 +139,7 @@ pub(crate) struct Longest<'a> {
 pub(crate) fn fits(f: &Field<'_>, text: &str, max_parts: u8, longest: &Longest<'_>) -> Option<()> {
     let (stop, price) = (longest.brand.sender.stop_text(), longest.product.map(Product::price_text).unwrap_or_default());
     let product = longest.product.map(|p| TextProduct { name: &p.name, size: Some("42"), price: &price });
-    let values = TextValues { store: longest.store, brand: &longest.brand.name, stop: &stop, product };
+    let values = TextValues { store: longest.store, brand: &longest.brand.name, stop: &stop, page: Some(SAMPLE_PAGE), product };
     // Without an article there is nothing to measure.
     let Ok(rendered) = render(text, &values) else { return Some(()) };
     let length = rendered.chars().count();
@@ -145,7 +156,7 @@ pub(crate) fn fits(f: &Field<'_>, text: &str, max_parts: u8, longest: &Longest<'
 fn sample(f: &Field<'_>, text: &str, knows_product: bool) -> Option<String> {
     let product = TextProduct { name: "manteau", size: Some("42"), price: "289 €" };
     let stop = "STOP au 36111";
-    let values = TextValues { store: "Lyon", brand: "Maison", stop, product: knows_product.then_some(product) };
+    let values = TextValues { store: "Lyon", brand: "Maison", stop, page: Some(SAMPLE_PAGE), product: knows_product.then_some(product) };
     match render(text, &values) {
         Ok(sample) if !sample.contains(stop) => {
             let mend = "add {{ stop }} at the end; it becomes \"STOP au\" and the brand's number";
@@ -163,7 +174,7 @@ mod tests {
     #[test]
     fn a_text_is_rendered_with_the_values_of_the_moment() {
         let product = TextProduct { name: "manteau Aubrac", size: Some("42"), price: "289 €" };
-        let values = TextValues { store: "Lyon", brand: "M", stop: "STOP au 36111", product: Some(product) };
+        let values = TextValues { store: "Lyon", brand: "M", stop: "STOP au 36111", page: None, product: Some(product) };
         let text = "{{ brand }} : le {{ product.name }} en {{ product.size }} chez {{ store.name }}, {{ product.price }}. {{ stop }}";
         assert_eq!(render(text, &values).unwrap(), "M : le manteau Aubrac en 42 chez Lyon, 289 €. STOP au 36111");
     }

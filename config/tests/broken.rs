@@ -75,6 +75,8 @@ cases! {
     what_is_not_toml_or_json_is_told_for_each_file: "syntax";
     wrong_keys_and_values_are_all_told_at_once: "keys";
     what_refers_to_nothing_gets_a_suggestion: "references";
+    the_members_page_needs_a_short_safe_address: "page";
+    a_text_that_names_the_page_needs_its_address: "no-page";
     texts_that_must_never_be_sent_are_refused: "texts";
     secrets_in_files_are_refused_and_not_shown: "secrets";
     nothing_reaches_beyond_this_machine_by_mistake: "outside";

@@ -27,6 +27,8 @@ pub mod store;
 
 pub mod retention;
 
+pub mod privacy;
+
 pub mod health;
 
 pub mod command;

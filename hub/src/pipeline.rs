@@ -86,6 +86,7 @@ impl Hub {
     ) -> Result<Self, StartError> {
         let clock = config.clock.clone();
         let keys = HubKeys::load_or_create(&db, &keyring, clock.now()).await?;
+        store::people::ledger::adopt(&db, clock.now()).await?;
         let console_socket = Console::bind(config.console).await?;
         let api_socket = Api::bind(config.api).await?;
         let (console, api) = (local(&console_socket), local(&api_socket));

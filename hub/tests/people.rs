@@ -205,7 +205,7 @@ async fn broken_crm_lines_are_named_and_never_stop_the_others() {
         let anne = hub.profile("C1").await;
         assert!([Purpose::Presence, Purpose::Match, Purpose::Sms, Purpose::Personalise].iter().all(|p| anne.consents.allow(*p)));
         let to = anne.destination.unwrap();
-        assert_eq!(hub.keyring.open("phone", &to.sealed).unwrap(), b"+33639980001");
+        assert_eq!(hub.keyring.open_number(hub.member("C1").await.unwrap(), &to.sealed).unwrap(), b"+33639980001");
         assert_eq!(to.key, hub.keyring.identifier(IdentifierKind::Phone, "+33639980001"));
 
         let without_number = hub.profile("C6").await;
@@ -229,7 +229,7 @@ async fn importing_the_same_file_twice_changes_nothing_and_a_withdrawal_changes_
         assert_eq!(hub.resolve(&phone.advertises(now), now), hub.member("C1").await);
         hub.clock.set(friday(10, 0));
         assert_eq!(hub.crm(&file).await.unchanged, 1);
-        assert_eq!(hub.count("SELECT COUNT(*) FROM consent").await, 4);
+        assert_eq!(hub.count("SELECT COUNT(*) FROM ledger_entry").await, 4);
 
         hub.clock.set(friday(11, 0));
         let withdrawn = [HEADER, &crm_line("C1", "anne@example.fr", "0639980001", "no,no,no,no")].concat();
@@ -240,7 +240,7 @@ async fn importing_the_same_file_twice_changes_nothing_and_a_withdrawal_changes_
         assert_eq!(hub.resolve(&phone.advertises(now), now), None);
         assert_eq!(hub.count("SELECT COUNT(*) FROM identifier WHERE kind IN ('email', 'phone')").await, 0);
         assert_eq!(hub.count("SELECT COUNT(*) FROM installation WHERE chain_key IS NOT NULL").await, 0);
-        assert_eq!(hub.count("SELECT COUNT(*) FROM consent").await, 8, "the log keeps what she said before");
+        assert_eq!(hub.count("SELECT COUNT(*) FROM ledger_entry").await, 8, "the log keeps what she said before");
         let denied = people::installation::denied(&mut db.begin_read().await.unwrap(), friday(11, 0), friday(11, 0)).await.unwrap();
         assert_eq!(denied, [Denied { installation: phone.id, until: None }]);
         assert_eq!(hub.crm(&withdrawn).await.unchanged, 1);
@@ -563,7 +563,7 @@ async fn enrolments_of_the_wrong_form_store_nothing() {
             assert_eq!((got, problem["code"].as_str()), (status, Some(code)), "{problem}");
             assert!(!problem.to_string().to_lowercase().contains("anne"), "{problem}");
         }
-        for sql in ["SELECT COUNT(*) FROM member", "SELECT COUNT(*) FROM consent", "SELECT COUNT(*) FROM installation"] {
+        for sql in ["SELECT COUNT(*) FROM member", "SELECT COUNT(*) FROM ledger_entry", "SELECT COUNT(*) FROM installation"] {
             assert_eq!(hub.count(sql).await, 0);
         }
     })

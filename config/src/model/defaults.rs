@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{AppRules, Caps, ContradictionRules, GeofenceRules, Outbox, PresenceRules, RadioZone, RegularRules, Retention, VisitRules, Windows};
+use super::{
+    AppRules, Caps, ContradictionRules, GeofenceRules, Outbox, PresenceRules, RadioZone, RegularRules, Retention, VisitRules, Windows,
+};
 use crate::hours::DayWindow;
 
 const fn minutes(n: u64) -> Duration {

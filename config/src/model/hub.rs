@@ -51,6 +51,32 @@ pub struct Retention {
     pub refused: Duration,
 }
 
+/// A language of a member's page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// French.
+    Fr,
+    /// English.
+    En,
+}
+
+/// The page where a member sees her data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberPage {
+    /// How members reach the API from outside, without a slash at the end; the `url` of `[web]` if `[page]` has none. `None`: there are no links.
+    pub url: Option<String>,
+    /// How long a link in an SMS opens it.
+    pub life: Duration,
+    /// The language of a brand, for members whose browser asks for none that the page has; French for brands that are not named.
+    pub languages: BTreeMap<String, Language>,
+}
+
+impl Default for MemberPage {
+    fn default() -> Self {
+        Self { url: None, life: Duration::from_secs(30 * 86_400), languages: BTreeMap::new() }
+    }
+}
+
 /// `hub.toml`.
 #[derive(Debug, Clone)]
 pub struct HubConfig {
@@ -80,6 +106,8 @@ pub struct HubConfig {
     pub position_secret: Option<PositionSecret>,
     /// What the members' apps may do.
     pub app: AppRules,
+    /// Where members see their data.
+    pub page: MemberPage,
     /// How SMS leave.
     pub sms: Sms,
     /// Defaults of offers.

@@ -8,6 +8,7 @@
 //! | `POST /v1/app/installations/{id}/rotate` | the key may be in wrong hands: a new one, and the old one ends |
 //! | `POST /v1/app/installations/{id}/purposes` | she grants or withdraws purposes in the app |
 //! | `DELETE /v1/app/installations/{id}` | this phone shall not be detected any more |
+//! | `POST /v1/app/installations/{id}/page` | the member wants to see her data; the answer is a link to her page |
 //! | `POST /v1/touchpoints` | contacts with the brand: a JSON array, or one JSON object per line |
 //! | `POST /v1/identify` | the holder of this cookie logged in as this customer |
 //! | `POST /v1/track`, `/v1/page`, `/v1/batch`, ... | the same and more from site tags in the form of Segment's libraries |
@@ -22,6 +23,7 @@ mod auth;
 mod cors;
 mod desk;
 mod identify;
+mod me;
 mod problem;
 mod rate;
 mod redirect;
@@ -98,6 +100,7 @@ impl Api {
             .method_not_allowed_fallback(|| async { Problem::method() })
             .with_state(Arc::clone(&self))
             .merge(touchpoints)
+            .merge(me::router(Arc::clone(&self)))
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .layer(middleware::from_fn_with_state(self, cors::cors))
     }

@@ -6,11 +6,16 @@ mod city;
 mod gateway;
 pub mod gateways;
 pub mod import;
+mod keys;
+mod ledger;
 mod links;
+mod member;
 mod quarantine;
 mod report;
 mod run;
 mod work;
+
+pub(crate) use ledger::proof;
 
 use std::{
     path::{Path, PathBuf},
@@ -64,6 +69,15 @@ enum Command {
     /// Look at work that failed, and let the hubs try it again.
     #[command(subcommand)]
     Work(work::Work),
+    /// Show, export, erase or restrict what is known of a member.
+    #[command(subcommand)]
+    Member(member::Member),
+    /// List, add, rotate and retire the keys that values are sealed with.
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    /// Check the record of consents, or show what proves one member's.
+    #[command(subcommand)]
+    Ledger(ledger::Ledger),
     /// Make the brands, stores, geofences, campaigns, offers, products and visit rules the configuration that every hub runs.
     Apply,
     /// Invite, replace, revoke and list the gateways of the fleet, tell one to do something, or let it go back to an older site.
@@ -170,6 +184,9 @@ impl Command {
                 let db = Db::open(&config.database).await?;
                 work::work(&db, config.clock.now(), asked).await?;
             }
+            Self::Member(asked) => member::member(&config, asked).await?,
+            Self::Keys(asked) => keys::keys(&config, asked).await?,
+            Self::Ledger(asked) => return ledger::ledger(&Db::open(&config.database).await?, asked).await,
             Self::Apply => {
                 let (db, keys) = open_with_keys(&config).await?;
                 let revision = apply::apply(&db, keys.signing(), &config.site_dir, &config.clock).await?;

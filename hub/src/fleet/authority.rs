@@ -16,7 +16,8 @@ use crate::{
     store::{StoreError, Tx, fleet},
 };
 
-const CONTEXT: &str = "fleet authority key";
+/// The place of the authority's key.
+pub(crate) const CONTEXT: &str = "fleet authority key";
 const NAME: &str = "Passage fleet";
 /// Clocks of fresh machines may be behind by this.
 const BACKDATED: Duration = Duration::hours(1);

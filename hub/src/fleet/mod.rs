@@ -10,6 +10,7 @@ mod watch;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+pub(crate) use authority::CONTEXT as AUTHORITY_CONTEXT;
 pub use authority::{Authority, AuthorityError, Issued};
 pub use enrolment::{Enrolment, FleetError};
 pub use invite::{Refused, Wish, invite, revoke};

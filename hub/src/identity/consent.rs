@@ -8,6 +8,10 @@ use crate::identity::Purpose;
 pub const CRM: &str = "crm";
 /// The source of statements that she made in the app.
 pub const APP: &str = "app";
+/// The source of withdrawals that came as an SMS.
+pub const STOP: &str = "stop";
+/// The source of withdrawals on the member's own page.
+pub const PAGE: &str = "page";
 
 /// Something that a member said, or that the CRM says she said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +24,63 @@ pub struct Statement {
     pub said_at: Option<Millis>,
     /// What she read, or the id of that text.
     pub wording: String,
+    /// How it can be shown.
+    pub proof: Proof,
 }
+
+impl Statement {
+    /// A grant or a withdrawal with nothing known but the text; add to `proof` what the source tells.
+    pub fn new(purpose: Purpose, granted: bool, wording: impl Into<String>) -> Self {
+        Self { purpose, granted, said_at: None, wording: wording.into(), proof: Proof::default() }
+    }
+}
+
+/// What shows later that a statement was made, and how. Nothing of it names her: no number, address or e-mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// Name of the text, such as `app-welcome`; empty if the source gave the text alone.
+    pub wording_id: String,
+    /// Its version.
+    pub wording_version: String,
+    /// Its language, such as `fr`.
+    pub language: String,
+    /// What she did: `box`, `signature`, `reply`, `link`, `file`.
+    pub method: String,
+    /// Who took the statement, when a person did.
+    pub operator: String,
+    /// The device that took it: a till, an installation.
+    pub device: String,
+    /// Hex digest of the form, reply or file line that holds the statement.
+    pub evidence: String,
+    /// `consent`, or `existing-customer` for SMS.
+    pub basis: String,
+    /// The zone of her clock when she said it.
+    pub zone: chrono_tz::Tz,
+}
+
+impl Default for Proof {
+    fn default() -> Self {
+        let none = String::new;
+        let basis = CONSENT.to_owned();
+        let (wording_id, wording_version, language, method) = (none(), none(), none(), none());
+        Self {
+            wording_id,
+            wording_version,
+            language,
+            method,
+            operator: none(),
+            device: none(),
+            evidence: none(),
+            basis,
+            zone: chrono_tz::UTC,
+        }
+    }
+}
+
+/// She agreed.
+pub const CONSENT: &str = "consent";
+/// She bought, was told, and did not object.
+pub const EXISTING_CUSTOMER: &str = "existing-customer";
 
 /// The latest statement that is on record for one brand, entity and purpose.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +136,7 @@ mod tests {
     use super::*;
 
     fn said(granted: bool, at: Option<i64>) -> Statement {
-        Statement { purpose: Purpose::Sms, granted, said_at: at.map(Millis), wording: String::new() }
+        Statement { said_at: at.map(Millis), ..Statement::new(Purpose::Sms, granted, "") }
     }
 
     fn standing(granted: bool, source: &str) -> Standing {

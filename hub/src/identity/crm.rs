@@ -1,11 +1,16 @@
 //! What one line of a CRM file says. Pure: keys and statements come out, nothing is stored.
 
 use chrono::{DateTime, NaiveDate};
-use passage_config::Site;
+use passage_config::{Secret, Site};
 use passage_protocol::Millis;
 
 use crate::{
-    identity::{Destination, IdentifierKind, Key, Keyring, Purpose, consent::Statement, normalise::canonical, phone},
+    identity::{
+        Destination, IdentifierKind, Key, Keyring, MemberId, Purpose,
+        consent::{CONSENT, EXISTING_CUSTOMER, Proof, Statement},
+        normalise::canonical,
+        phone,
+    },
     touchpoint::table::Line,
 };
 
@@ -13,6 +18,22 @@ use crate::{
 pub const COLUMNS: [&str; 7] = ["crm_id", "email", "phone", "loyalty_card", "beacon", "brand", "entity"];
 /// Those that it must have.
 pub const NEEDED: [&str; 3] = ["crm_id", "brand", "entity"];
+
+/// A number that SMS may go to, before it is known whose it is.
+#[derive(Debug)]
+pub struct Number {
+    /// Its keyed hash.
+    pub key: Key,
+    /// In E.164 form.
+    pub e164: Secret,
+}
+
+impl Number {
+    /// As it is stored for a member.
+    pub fn of(&self, member: MemberId, keyring: &Keyring) -> Destination {
+        Destination { key: self.key, sealed: keyring.seal_number(member, &self.e164.0) }
+    }
+}
 
 /// A line that can be used.
 #[derive(Debug)]
@@ -28,7 +49,7 @@ pub struct CrmRow {
     /// Keys that are kept only with `match`.
     pub match_keys: Vec<(IdentifierKind, Key)>,
     /// Where SMS go: `Some(None)` says that the CRM has no number, `None` that the file does not tell or cannot be read.
-    pub destination: Option<Option<Destination>>,
+    pub destination: Option<Option<Number>>,
     /// What she said; purposes with a blank cell are not in it.
     pub said: Vec<Statement>,
     /// Parts that could not be used; the rest stands.
@@ -53,7 +74,7 @@ pub fn read(line: &Line<'_>, site: &Site, keyring: &Keyring, region: &str, now: 
         faults: Vec::new(),
     };
     row.read_keys(line, keyring, region);
-    row.read_consents(line, now);
+    row.read_consents(line, keyring, now);
     Ok(row)
 }
 
@@ -71,7 +92,7 @@ impl CrmRow {
                         _ => self.keys.push((kind, key)),
                     }
                     if kind == Phone {
-                        self.read_destination(&form, key, keyring);
+                        self.read_destination(&form, key);
                     }
                 }
             }
@@ -81,22 +102,33 @@ impl CrmRow {
         }
     }
 
-    fn read_destination(&mut self, e164: &str, key: Key, keyring: &Keyring) {
+    fn read_destination(&mut self, e164: &str, key: Key) {
         if phone::may_receive_sms(e164) {
-            self.destination = Some(Some(Destination { key, sealed: keyring.seal("phone", e164.as_bytes()) }));
+            self.destination = Some(Some(Number { key, e164: Secret(e164.to_owned()) }));
         } else {
             self.destination = Some(None);
         }
     }
 
-    fn read_consents(&mut self, line: &Line<'_>, now: Millis) {
+    /// The evidence is a keyed digest of who the line is about and what it says: the file shows whether it said so.
+    fn read_consents(&mut self, line: &Line<'_>, keyring: &Keyring, now: Millis) {
         for purpose in Purpose::ALL {
             let Some(cell) = line.get(purpose.word()) else { continue };
             match statement(*purpose, cell, now) {
-                Ok(said) => self.said.push(said),
+                Ok(mut said) => {
+                    let parts = [&self.crm_id.0, self.brand.as_bytes(), self.entity.as_bytes(), purpose.word().as_bytes(), cell.as_bytes()];
+                    said.proof.evidence = hex::encode(keyring.hash("consent in a CRM file", &parts));
+                    self.said.push(said);
+                }
                 Err(reason) => self.faults.push(format!("{} left as it was: {reason}", purpose.word())),
             }
         }
+    }
+
+    /// True if the line grants something for which members are kept, and she said so after `at`.
+    pub fn grants_after(&self, at: Millis) -> bool {
+        let later = |s: &&Statement| s.said_at.is_some_and(|said| said > at);
+        self.said.iter().filter(later).any(|s| s.granted && matches!(s.purpose, Purpose::Presence | Purpose::Match))
     }
 
     /// True if the line grants something for which members are kept at all.
@@ -108,11 +140,15 @@ impl CrmRow {
 /// `yes`, `no`, the date of the grant, or for SMS `existing-customer`.
 fn statement(purpose: Purpose, cell: &str, now: Millis) -> Result<Statement, &'static str> {
     let lower = cell.to_lowercase();
-    let said = |granted, said_at, wording: &str| Ok(Statement { purpose, granted, said_at, wording: wording.to_owned() });
+    let said = |granted, said_at, wording: &str| {
+        let basis = if wording == EXISTING_CUSTOMER { EXISTING_CUSTOMER } else { CONSENT };
+        let proof = Proof { method: "file".to_owned(), basis: basis.to_owned(), ..Proof::default() };
+        Ok(Statement { purpose, granted, said_at, wording: wording.to_owned(), proof })
+    };
     match lower.as_str() {
         "yes" | "oui" | "y" | "o" | "1" | "true" | "vrai" => said(true, None, CRM_WORDING),
         "no" | "non" | "n" | "0" | "false" | "faux" => said(false, None, CRM_WORDING),
-        "existing-customer" if purpose == Purpose::Sms => said(true, None, "existing-customer"),
+        EXISTING_CUSTOMER if purpose == Purpose::Sms => said(true, None, EXISTING_CUSTOMER),
         _ => match date(cell) {
             Some(at) if at <= now => said(true, Some(at), CRM_WORDING),
             Some(_) => Err("the date lies in the future"),

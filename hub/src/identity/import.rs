@@ -19,6 +19,8 @@ use crate::{
             consent::{self, Parties},
             graph::{self, Claim},
             installation,
+            ledger::Pending,
+            withdrawal,
         },
     },
     touchpoint::table::{ImportError, ImportReport, Table},
@@ -50,23 +52,25 @@ pub async fn import_crm(
             },
         }
         if chunk.len() == CHUNK {
-            store(db, std::mem::take(&mut chunk), now, &mut report).await?;
+            store(db, keyring, std::mem::take(&mut chunk), now, &mut report).await?;
         }
     }
-    store(db, chunk, now, &mut report).await?;
+    store(db, keyring, chunk, now, &mut report).await?;
     Ok(report)
 }
 
-async fn store(db: &Db, chunk: Vec<(u64, CrmRow)>, now: Millis, report: &mut ImportReport) -> Result<(), StoreError> {
+async fn store(db: &Db, keyring: &Keyring, chunk: Vec<(u64, CrmRow)>, now: Millis, report: &mut ImportReport) -> Result<(), StoreError> {
     if chunk.is_empty() {
         return Ok(());
     }
     let mut outcomes = Vec::with_capacity(chunk.len());
     let mut tx = db.begin().await?;
     let version = people::changes(&mut tx).await?;
+    let mut pending = Pending::default();
     for (line, row) in &chunk {
-        outcomes.push((*line, apply(&mut tx, row, version, now).await?));
+        outcomes.push((*line, apply(&mut tx, keyring, row, version, now, &mut pending).await?));
     }
+    pending.write(&mut tx, now).await?;
     tx.commit().await?;
     // Counted only once it is certain.
     for ((_, row), (line, outcome)) in chunk.into_iter().zip(outcomes) {
@@ -96,20 +100,35 @@ struct Outcome {
     notes: Vec<&'static str>,
 }
 
-async fn apply(tx: &mut Tx, row: &CrmRow, version: Version, now: Millis) -> Result<Outcome, StoreError> {
+async fn apply(
+    tx: &mut Tx,
+    keyring: &Keyring,
+    row: &CrmRow,
+    version: Version,
+    now: Millis,
+    pending: &mut Pending,
+) -> Result<Outcome, StoreError> {
     let mut outcome = Outcome { became: Became::Unchanged, conflicts: 0, notes: Vec::new() };
     let member = match graph::holder(tx, IdentifierKind::CrmId, &row.crm_id).await? {
         Some(member) => member,
         None if !row.grants_a_reason_to_keep() => return Ok(Outcome { became: Became::NotKept, ..outcome }),
+        None if people::barred(tx, &row.crm_id).await?.is_some_and(|erased| !row.grants_after(erased)) => {
+            outcome.notes.push("she was erased at her request; a line with a later date of consent brings her back");
+            return Ok(Outcome { became: Became::NotKept, ..outcome });
+        }
         None => {
             let member = people::create(tx, &row.brand, &row.crm_id, now, version).await?;
             tie(tx, member, IdentifierKind::CrmId, row.crm_id, now, &mut outcome).await?;
             member
         }
     };
+    if pending.holds(member) {
+        // A second line about her in the same file.
+        pending.write(tx, now).await?;
+    }
     let mut standing = consent::standing(tx, member).await?;
-    say(tx, row, member, now, &mut standing, &mut outcome).await?;
-    keep_keys(tx, row, member, now, &standing, &mut outcome).await?;
+    say(tx, row, member, now, &mut standing, pending, &mut outcome).await?;
+    keep_keys(tx, keyring, row, member, now, &standing, &mut outcome).await?;
     if outcome.became == Became::Stored {
         people::touch(tx, member, version).await?;
     }
@@ -123,13 +142,19 @@ async fn say(
     member: MemberId,
     now: Millis,
     standing: &mut Vec<Standing>,
+    pending: &mut Pending,
     outcome: &mut Outcome,
 ) -> Result<(), StoreError> {
     let by = Parties { member, brand: &row.brand, entity: &row.entity, source: CRM };
     for said in &row.said {
-        match consent::say(tx, by, said, now, standing).await? {
+        match consent::say_later(pending, by, said, now, standing) {
             Verdict::Nothing => {}
-            Verdict::Record(_) => outcome.became = Became::Stored,
+            Verdict::Record(_) => {
+                outcome.became = Became::Stored;
+                if !said.granted {
+                    withdrawal::carry_out(tx, by, said.purpose, now, standing).await?;
+                }
+            }
             Verdict::Overruled => outcome.notes.push("a purpose that she withdrew elsewhere is not granted again without a later date"),
         }
     }
@@ -142,6 +167,7 @@ async fn say(
 /// Keeps the keys that her consents give a reason for, and lets go of the others.
 async fn keep_keys(
     tx: &mut Tx,
+    keyring: &Keyring,
     row: &CrmRow,
     member: MemberId,
     now: Millis,
@@ -164,7 +190,10 @@ async fn keep_keys(
     }
     let changed = match &row.destination {
         _ if !consent::any(standing, Purpose::Sms) => people::set_destination(tx, member, None, now).await?,
-        Some(to) => people::set_destination(tx, member, to.as_ref(), now).await?,
+        Some(to) => {
+            let to = to.as_ref().map(|number| number.of(member, keyring));
+            people::set_destination(tx, member, to.as_ref(), now).await?
+        }
         None => false,
     };
     if changed {

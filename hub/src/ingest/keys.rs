@@ -10,7 +10,8 @@ use crate::{
     store::{Db, StoreError, Tx, work},
 };
 
-const CONTEXT: &str = "hub signing key";
+/// The place of a signing key.
+pub(crate) const CONTEXT: &str = "hub signing key";
 
 /// Why the signing key is not there.
 #[derive(Debug, thiserror::Error)]

@@ -11,7 +11,7 @@ use passage_protocol::Millis;
 use uuid::Uuid;
 
 use crate::{
-    identity::{Keyring, MemberId, Profile, Purpose},
+    identity::{Keyring, MemberId, Profile, Purpose, page},
     offer::{
         audience::{self, History, Pick},
         decision::{Check, Mark, Outcome, Reason},
@@ -52,6 +52,8 @@ pub struct Inputs<'a> {
     pub past: &'a [PastMessage],
     /// How many are allowed.
     pub caps: Caps,
+    /// The link to the member's own page, without its name.
+    pub page: Option<String>,
     /// The store is open now.
     pub store_open: bool,
     /// Now lies in the offer's window and in the sender's hard bounds.
@@ -87,6 +89,7 @@ impl<'a> Inputs<'a> {
             history,
             past,
             caps: config.caps,
+            page: config.page.url.as_deref().map(page::nameless),
             store_open: store.hours.is_open(now, zone),
             in_window: offer.window.contains(now, zone) && config.hard_window.contains(now, zone),
             bucket: bucket(keyring, profile.member, &offer.id),
@@ -269,7 +272,7 @@ fn words(inputs: &Inputs<'_>, pick: Option<&Pick>, notes: &mut Notes) -> Option<
         notes.skip(Reason::TooLong, "no text");
         return None;
     }
-    match text::render(inputs.offer, inputs.brand, inputs.store, pick) {
+    match text::render(inputs.offer, inputs.brand, inputs.store, pick, inputs.page.as_deref()) {
         Ok(text) => {
             notes.check(Reason::TextIncomplete, true, || "the text is complete".to_owned());
             notes.check(Reason::TooLong, true, || {

@@ -5,6 +5,7 @@ use passage_protocol::Millis;
 use uuid::Uuid;
 
 use crate::{
+    identity::page,
     notice::What,
     offer::{
         audience::History,
@@ -15,7 +16,13 @@ use crate::{
         trigger,
     },
     sms::NewMessage,
-    store::{self, StoreError, Tx, message},
+    store::{
+        self, StoreError, Tx, message,
+        people::{
+            self,
+            page::{MemberPage, Origin},
+        },
+    },
     visit::VisitChange,
 };
 
@@ -82,8 +89,11 @@ impl Step<'_> {
         let day = local_day(self.now, scene.store.timezone).to_string();
         let key_of: [&[u8]; 5] =
             [offer.id.as_bytes(), &destination.key.0, scene.store.id.as_str().as_bytes(), day.as_bytes(), &(n as u64).to_be_bytes()];
+        let (message_id, page) = (new_id(self.now), page::name(rand::random()));
+        // A text with a link to her page gets a link of its own; it is signed when the bytes leave.
+        let linked = page::named(text, &page);
         let message = NewMessage {
-            id: new_id(self.now),
+            id: message_id,
             send_key: self.keyring.hash("send key", &key_of),
             decision,
             member: scene.member,
@@ -94,7 +104,7 @@ impl Step<'_> {
             visit: (offer.on != Trigger::Near).then_some(change.visit),
             store: scene.store.id.clone(),
             destination: destination.clone(),
-            text: text.clone(),
+            text: linked.clone().unwrap_or_else(|| text.clone()),
             sender: scene.brand.sender.name.clone(),
             trigger_at,
             planned_at: self.now,
@@ -103,6 +113,12 @@ impl Step<'_> {
         };
         if !message::plan(tx, &message).await? {
             verdict.refuse(Reason::AlreadySent, "the same message is planned or sent already".to_owned());
+        } else if linked.is_some() {
+            let (brand, entity) = (scene.store.brand.clone(), scene.store.entity.clone());
+            let (origin, expires_at) = (Origin::Sms, self.now + self.config.page.life);
+            let made =
+                MemberPage { id: page, member: scene.member, brand, entity, origin, message: Some(message_id.to_string()), expires_at };
+            people::page::insert(tx, &made, self.now).await?;
         }
         Ok(())
     }

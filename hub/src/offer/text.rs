@@ -27,10 +27,11 @@ pub enum TextError {
 }
 
 /// Renders the offer's text for one member in one store. Something that is not known is an error, never an empty place.
-pub fn render(offer: &Offer, brand: &Brand, store: &Store, pick: Option<&Pick>) -> Result<String, TextError> {
+/// `page` is the link to the member's own page.
+pub fn render(offer: &Offer, brand: &Brand, store: &Store, pick: Option<&Pick>, page: Option<&str>) -> Result<String, TextError> {
     let (stop, price) = (brand.sender.stop_text(), pick.map(|p| p.product.price_text()).unwrap_or_default());
     let product = pick.map(|p| TextProduct { name: &p.product.name, size: p.size.as_deref(), price: &price });
-    let values = TextValues { store: &store.name, brand: &brand.name, stop: &stop, product };
+    let values = TextValues { store: &store.name, brand: &brand.name, stop: &stop, page, product };
     let rendered = template::render(&offer.text, &values).map_err(TextError::Incomplete)?;
     let text = if offer.transliterate { transliterate(&rendered) } else { rendered };
     let parts = segment(&text).count();

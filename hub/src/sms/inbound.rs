@@ -7,10 +7,20 @@ use passage_protocol::Millis;
 use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
 
 use crate::{
-    identity::{Keyring, member::words},
+    identity::{
+        Keyring, MemberId, Purpose,
+        consent::{Proof, STOP, Statement},
+        member::words,
+    },
     notice::{Notice, Notices, What},
     sms::{provider::Reply, receipt},
-    store::{Db, StoreError, message, people},
+    store::{
+        Db, StoreError, Tx, message,
+        people::{
+            self,
+            consent::{self, Parties},
+        },
+    },
 };
 
 words! {
@@ -35,8 +45,8 @@ impl Verb {
     }
 }
 
-/// Takes a reply. STOP suppresses the destination for the brands of the number that it went to and for all of their entities, and cancels what is
-/// planned, in one transaction. A STOP to a number that no brand has counts for all brands: better one offer too few. Other words change nothing.
+/// Takes a reply. STOP suppresses the destination for the brands of the number that it went to and for all of their entities, cancels what is
+/// planned, and is recorded as the withdrawal of `sms` by each member who has that number, in one transaction. A STOP to a number that no brand has counts for all brands: better one offer too few. Other words change nothing.
 ///
 /// # Errors
 /// The database; the provider must then keep the reply and bring it again.
@@ -53,9 +63,15 @@ pub async fn handle(
     let mut tx = db.begin().await?;
     let mut cancelled = Vec::new();
     if verb == Verb::Stop {
+        let version = people::changes(&mut tx).await?;
+        let members = people::at_destination(&mut tx, &destination).await?;
         for (brand, entity) in spoken_to(config, &reply.to) {
             people::suppress(&mut tx, brand, entity, &destination, now, "stop").await?;
             cancelled.extend(message::cancel(&mut tx, brand, entity, &destination, now).await?);
+        }
+        for member in members {
+            withdraw(&mut tx, keyring, config, reply, member, now).await?;
+            people::touch(&mut tx, member, version).await?;
         }
     }
     message::log_inbound(&mut tx, &destination, &reply.to, verb.word(), now).await?;
@@ -66,6 +82,26 @@ pub async fn handle(
     }
     receipt::tell(notices, now, cancelled);
     Ok(verb)
+}
+
+/// Puts on record that a member withdrew `sms` from whom the reply went to. The evidence is a keyed digest of the reply.
+async fn withdraw(
+    tx: &mut Tx,
+    keyring: &Keyring,
+    config: &HubConfig,
+    reply: &Reply,
+    member: MemberId,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let evidence = hex::encode(keyring.hash("consent in a reply", &[reply.to.as_bytes(), reply.text.as_bytes()]));
+    let proof = Proof { method: "reply".to_owned(), device: reply.to.clone(), evidence, ..Proof::default() };
+    let said = Statement { proof, ..Statement::new(Purpose::Sms, false, "") };
+    let mut standing = consent::standing(tx, member).await?;
+    for (brand, entity) in spoken_to(config, &reply.to) {
+        let by = Parties { member, brand, entity, source: STOP };
+        consent::say(tx, by, &said, now, &mut standing).await?;
+    }
+    Ok(())
 }
 
 /// The brands and entities behind a number.

@@ -16,7 +16,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    identity::Keyring,
+    identity::{
+        Keyring,
+        page::{self, Bound},
+    },
     notice::{Notice, Notices, What},
     sms::{
         Msisdn, Outcome, Provider, Submit,
@@ -279,9 +282,11 @@ impl Sender {
     }
 
     fn open(&self, message: &Claimed, region: &str) -> Option<Submit> {
-        let plain = self.keyring.open("phone", &message.sealed).ok()?;
+        let plain = self.keyring.open_number(message.member, &message.sealed).ok()?;
         let to = Msisdn::parse(std::str::from_utf8(&plain).ok()?, region)?;
-        Some(Submit { id: message.id, from: message.sender.clone(), to, text: message.text.clone(), validity_ms: message.validity_ms })
+        let text =
+            page::signed(&self.keyring, &message.text, &Bound { member: message.member, brand: &message.brand, entity: &message.entity });
+        Some(Submit { id: message.id, from: message.sender.clone(), to, text, validity_ms: message.validity_ms })
     }
 
     /// Records an outcome. If the database stays away, the row stays in `writing` and becomes unknown when its lease is over.

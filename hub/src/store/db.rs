@@ -252,6 +252,14 @@ impl Db {
         Ok(rows)
     }
 
+    /// After an erasure: empties SQLite's WAL into the file, whose freed pages are overwritten. A reader may hold it up; then the next one does it.
+    pub async fn tidy(&self) -> Result<(), StoreError> {
+        if let Self::Sqlite { write, .. } = self {
+            sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(write).await?;
+        }
+        Ok(())
+    }
+
     /// Closes all connections; SQLite folds its WAL back into the file.
     pub async fn close(&self) {
         match self {

@@ -11,7 +11,7 @@ pub(crate) use receipt::any_waiting;
 pub use receipt::{match_waiting, part_owner, receipt_without_message, sweep_receipts, unknown_of};
 pub(crate) use send::any_stale;
 pub use send::{Claimed, Details, Touched, any_due, claim, held, overdue, parts_fate, release_lost, save_parts, set_part, transition};
-pub use send::{cancel, log_inbound, member_of};
+pub use send::{cancel, log_inbound, member_of, withdraw};
 
 use passage_protocol::{Millis, StoreId};
 use uuid::Uuid;

@@ -6,6 +6,7 @@
 //! both.
 
 pub mod bulk;
+mod columns;
 pub mod config;
 pub mod counter;
 pub mod db;
@@ -20,6 +21,7 @@ pub mod prune;
 pub mod quarantine;
 pub mod regular;
 pub mod retention;
+pub mod sealed;
 pub mod server;
 pub mod site;
 pub mod tally;

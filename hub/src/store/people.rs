@@ -6,6 +6,9 @@
 pub mod consent;
 pub mod graph;
 pub mod installation;
+pub mod ledger;
+pub mod page;
+pub mod withdrawal;
 
 use passage_protocol::Millis;
 
@@ -38,9 +41,10 @@ pub async fn profile(tx: &mut Tx, member: MemberId, brand: &str, entity: &str) -
     Ok(Some(Profile { member, consents, destination, suppressed }))
 }
 
-/// The purposes that a member grants to one brand and entity now.
+/// The purposes that a member grants to one brand and entity now; none while her data is restricted.
 pub async fn consents(tx: &mut Tx, member: MemberId, brand: &str, entity: &str) -> Result<Consents, StoreError> {
-    let sql = "SELECT purpose FROM consent_now WHERE member = $1 AND brand = $2 AND entity = $3 AND granted = 1";
+    let sql = "SELECT purpose FROM consent_now WHERE member = $1 AND brand = $2 AND entity = $3 AND granted = 1 \
+               AND NOT EXISTS (SELECT 1 FROM restriction r WHERE r.member = consent_now.member)";
     let rows = tx.fetch(sql, args![member.0, brand, entity]).await?;
     let read = |row: &crate::store::Row| row.text(0)?.parse::<Purpose>().map_err(|()| StoreError::Corrupt("purpose"));
     Ok(Consents(rows.iter().map(read).collect::<Result<_, _>>()?))
@@ -52,6 +56,12 @@ pub async fn suppress(tx: &mut Tx, brand: &str, entity: &str, destination: &Key,
     Ok(tx.execute(sql, args![brand, entity, &destination.0, at, reason]).await? == 1)
 }
 
+/// When the member with this customer number was erased, if she was and did not come back since.
+pub async fn barred(tx: &mut Tx, crm_id: &Key) -> Result<Option<Millis>, StoreError> {
+    let row = tx.fetch_optional("SELECT at FROM barred WHERE crm_id = $1", args![&crm_id.0]).await?;
+    row.map(|row| row.millis(0)).transpose()
+}
+
 /// Makes a member. Her number comes from her keyed `crm_id`, so that a second import after an erasure or on another database puts her into the same
 /// hold-outs; when it is taken, a random one that is free.
 pub async fn create(tx: &mut Tx, brand: &str, crm_id: &Key, at: Millis, version: Version) -> Result<MemberId, StoreError> {
@@ -59,6 +69,8 @@ pub async fn create(tx: &mut Tx, brand: &str, crm_id: &Key, at: Millis, version:
     loop {
         let sql = "INSERT INTO member (id, brand, created_at, version) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
         if tx.execute(sql, args![member.0, brand, at, version]).await? == 1 {
+            tx.execute("DELETE FROM barred WHERE crm_id = $1", args![&crm_id.0]).await?;
+            tx.execute("DELETE FROM erased_member WHERE member = $1", args![member.0]).await?;
             return Ok(member);
         }
         member = MemberId(rand::random_range(1..MemberId::LIMIT));
@@ -102,6 +114,12 @@ pub async fn age(tx: &mut Tx, member: MemberId) -> Result<Option<AgeBand>, Store
     let row = tx.fetch_optional("SELECT age_band FROM member WHERE id = $1", args![member.0]).await?;
     let Some(word) = row.map(|row| row.opt_text(0)).transpose()?.flatten() else { return Ok(None) };
     word.parse().map(Some).map_err(|()| StoreError::Corrupt("age band"))
+}
+
+/// The members whose SMS go to this destination.
+pub async fn at_destination(tx: &mut Tx, destination: &Key) -> Result<Vec<MemberId>, StoreError> {
+    let rows = tx.fetch("SELECT member FROM destination WHERE key = $1 ORDER BY member", args![&destination.0]).await?;
+    rows.iter().map(|row| row.int(0).map(MemberId)).collect()
 }
 
 /// Version of the last committed change of people.
@@ -149,8 +167,12 @@ pub async fn changed_since(tx: &mut Tx, keyring: &Keyring, version: Version) -> 
     for row in tx.fetch("SELECT id FROM member WHERE version > $1", args![version]).await? {
         out.members.push(MemberId(row.int(0)?));
     }
+    for row in tx.fetch("SELECT member FROM erased_member WHERE version > $1", args![version]).await? {
+        out.members.push(MemberId(row.int(0)?));
+    }
     let presence = "SELECT c.member, c.brand, c.entity FROM consent_now c JOIN member m ON m.id = c.member \
-                    WHERE m.version > $1 AND c.purpose = 'presence' AND c.granted = 1";
+                    WHERE m.version > $1 AND c.purpose = 'presence' AND c.granted = 1 \
+                    AND NOT EXISTS (SELECT 1 FROM restriction r WHERE r.member = c.member)";
     for row in tx.fetch(presence, args![version]).await? {
         out.presence.push((MemberId(row.int(0)?), row.text(1)?, row.text(2)?));
     }

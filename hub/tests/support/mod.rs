@@ -260,6 +260,7 @@ pub fn hub_config(id: &str, mqtt: passage_config::model::Mqtt, site: passage_con
         web: Default::default(),
         position_secret: None,
         app: Default::default(),
+        page: Default::default(),
         sms: Sms::Sandbox,
         caps: Default::default(),
         hard_window: DayWindow::HARD,

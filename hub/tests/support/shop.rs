@@ -147,6 +147,7 @@ pub fn config(site: Site) -> HubConfig {
         web: passage_config::Web::default(),
         position_secret: None,
         app: Default::default(),
+        page: Default::default(),
         sms: Sms::Sandbox,
         caps: Caps::default(),
         hard_window: DayWindow::HARD,

@@ -256,8 +256,9 @@ impl Shop {
     }
 
     pub async fn is_suppressed(&self, n: i64, brand: &str, entity: &str) -> bool {
-        let mut tx = self.db.begin().await.unwrap();
-        people::profile(&mut tx, MemberId(n), brand, entity).await.unwrap().unwrap().suppressed
+        let sql = "SELECT reason FROM suppression WHERE destination = $1 AND brand = $2 AND entity = $3";
+        let key = self.keyring.identifier(IdentifierKind::Phone, Self::number(n).expose());
+        !self.db.fetch(sql, args![&key.0, brand, entity]).await.unwrap().is_empty()
     }
 }
 

@@ -157,7 +157,7 @@ impl Api {
         };
         let form = canonical(kind, &body.member.value, &config.phone_region)
             .map_err(|e| Problem::bad("member-value", format!("member.value cannot be used: {e}")))?;
-        let said = said::statements(body.wording.as_ref(), &body.purposes, &[])?;
+        let said = self.said(body.wording.as_ref(), &body.purposes, &[])?;
         let age = said::age(body.age.as_deref().unwrap_or_default())?;
         said::old_enough(age, config.app.presence_from)?;
         let key = self.keyring.identifier(kind, &form);

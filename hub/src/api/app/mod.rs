@@ -28,7 +28,10 @@ use serde::Serialize;
 
 use crate::{
     api::{Api, Problem, auth::Caller, rate::Pace},
-    identity::{MemberId, Purpose, consent::Standing},
+    identity::{
+        MemberId, Purpose,
+        consent::{Standing, Statement},
+    },
     store::{Tx, people::installation::Installation},
 };
 
@@ -75,7 +78,7 @@ struct Keys {
 }
 
 /// Who calls, after the form of the bearer.
-enum Shown {
+pub(in crate::api) enum Shown {
     Source,
     /// A position token that expires then.
     Token(Millis),
@@ -103,7 +106,7 @@ impl Api {
     }
 
     /// The installation of the path, and what the caller showed to speak for it. Whether that is still good says [`still_good`].
-    fn may_act_for(&self, headers: &HeaderMap, id: &str) -> Result<(InstallationId, Shown), Problem> {
+    pub(in crate::api) fn may_act_for(&self, headers: &HeaderMap, id: &str) -> Result<(InstallationId, Shown), Problem> {
         let parsed: Option<InstallationId> = id.parse().ok();
         self.app_calls.take(id, CALLS).map_err(Problem::too_often)?;
         if let Some(secret) = super::auth::bearer(headers).ok().filter(|b| b.starts_with(SECRET)) {
@@ -120,8 +123,17 @@ impl Api {
         }
     }
 
+    /// What she said, with the proof of it.
+    fn said(&self, wording: Option<&said::Wording>, grant: &[String], withdraw: &[String]) -> Result<Vec<Statement>, Problem> {
+        let mut said = said::statements(wording, grant, withdraw)?;
+        let evidence = said.iter().map(|s| format!("{} {} {}", s.purpose.word(), s.granted, s.wording)).collect::<Vec<_>>();
+        let evidence = hex::encode(self.keyring.hash("consent in the app", &evidence.iter().map(String::as_bytes).collect::<Vec<_>>()));
+        said.iter_mut().for_each(|s| s.proof.evidence.clone_from(&evidence));
+        Ok(said)
+    }
+
     /// What was committed stays so even if this hub finds it a moment later.
-    async fn reload(&self, now: Millis) {
+    pub(in crate::api) async fn reload(&self, now: Millis) {
         match tokio::time::timeout(RELOAD, self.resolver.catch_up(&self.db, now)).await {
             Ok(Err(error)) => tracing::warn!(%error, "a change of people is stored, but this hub sees it only at its next refresh"),
             Ok(Ok(())) | Err(_) => {}
@@ -145,7 +157,7 @@ impl Api {
 }
 
 /// The live installation, if what the caller showed is still good for it.
-async fn known(tx: &mut Tx, id: &InstallationId, shown: &Shown) -> Result<Installation, Problem> {
+pub(in crate::api) async fn known(tx: &mut Tx, id: &InstallationId, shown: &Shown) -> Result<Installation, Problem> {
     let found = crate::store::people::installation::get(tx, id).await?;
     let Some(found) = found else {
         // Who shows a secret learns nothing about which installations there are.

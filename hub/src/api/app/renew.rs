@@ -133,7 +133,7 @@ pub(super) async fn purposes(
 ) -> Result<Json<Standings>, Problem> {
     let (id, shown) = api.may_act_for(&headers, &id)?;
     let change: Change = Problem::json(&body?)?;
-    let said = said::statements(change.wording.as_ref(), &change.grant, &change.withdraw)?;
+    let said = api.said(change.wording.as_ref(), &change.grant, &change.withdraw)?;
     if said.is_empty() {
         return Err(Problem::bad("purpose", "send at least one purpose in grant or withdraw"));
     }

@@ -4,7 +4,10 @@ use serde::Deserialize;
 
 use crate::{
     api::Problem,
-    identity::{AgeBand, Purpose, consent::Statement},
+    identity::{
+        AgeBand, Purpose,
+        consent::{Proof, Statement},
+    },
 };
 
 /// Longest text that is kept as proof, in characters.
@@ -41,6 +44,12 @@ impl Wording {
         Ok(())
     }
 
+    /// Where the text is found again.
+    fn proof(&self) -> Proof {
+        let (wording_id, wording_version, language) = (self.id.clone(), self.version.clone(), self.language.clone());
+        Proof { wording_id, wording_version, language, ..Proof::default() }
+    }
+
     /// The one line that stands on record, and under it the text if it was sent.
     fn record(&self) -> String {
         let name = format!("{} {} {}", self.id, self.version, self.language);
@@ -60,6 +69,7 @@ pub(super) fn statements(wording: Option<&Wording>, grant: &[String], withdraw: 
         None => return Err(bad("send wording with id, version and language of the text that she read when she agreed")),
     }
     let record = wording.map(Wording::record).unwrap_or_default();
+    let proof = Proof { method: "app".to_owned(), ..wording.map(Wording::proof).unwrap_or_default() };
     let mut said: Vec<Statement> = Vec::new();
     for (words, granted) in [(grant, true), (withdraw, false)] {
         for word in words {
@@ -67,7 +77,7 @@ pub(super) fn statements(wording: Option<&Wording>, grant: &[String], withdraw: 
             if said.iter().any(|s| s.purpose == purpose) {
                 return Err(Problem::bad("purpose", "a purpose is named twice; send each once, granted or withdrawn"));
             }
-            said.push(Statement { purpose, granted, said_at: None, wording: record.clone() });
+            said.push(Statement { proof: proof.clone(), ..Statement::new(purpose, granted, record.clone()) });
         }
     }
     Ok(said)

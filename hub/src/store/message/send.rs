@@ -201,6 +201,13 @@ pub async fn cancel(tx: &mut Tx, brand: &str, entity: &str, destination: &Key, n
     touched(tx.fetch(sql, args![brand, entity, &destination.0, now]).await?, MessageState::Suppressed)
 }
 
+/// Suppresses what is planned for a member in the name of a brand and entity, because she withdrew what it needs.
+pub async fn withdraw(tx: &mut Tx, member: MemberId, brand: &str, entity: &str, reason: &str, now: Millis) -> Result<u64, StoreError> {
+    let sql = "UPDATE message SET state = 'suppressed', reason = $4, settled_at = $5, sealed = NULL, claimed_by = NULL, claim_until = NULL \
+               WHERE member = $1 AND brand = $2 AND entity = $3 AND state IN ('planned', 'claimed')";
+    tx.execute(sql, args![member.0, brand, entity, reason, now]).await
+}
+
 fn touched(rows: Vec<Row>, state: MessageState) -> Result<Vec<Touched>, StoreError> {
     let one = |row: &Row| Ok(Touched { id: uuid(&row.text(0)?)?, member: MemberId(row.int(1)?), store: store(&row.text(2)?)?, state });
     rows.iter().map(one).collect()

@@ -1,4 +1,4 @@
-//! The log of consent statements and their present reading.
+//! What members said, decided against what stands, and what stands now. The record itself is the ledger beside it.
 
 use passage_protocol::Millis;
 
@@ -13,6 +13,8 @@ use crate::{
         people::{self, graph, installation},
     },
 };
+
+use super::{ledger::Pending, withdrawal};
 
 /// All statements that stand for a member.
 pub async fn standing(tx: &mut Tx, member: MemberId) -> Result<Vec<Standing>, StoreError> {
@@ -53,21 +55,30 @@ pub struct Parties<'a> {
     pub source: &'a str,
 }
 
-/// Puts a statement on record if it changes something, and keeps `standing` up to date with it.
+/// Puts a statement on record if it changes something, ends what a withdrawal ends, and keeps `standing` up to date with it.
+///
+/// Everything that states consent comes through here or through [`say_later`]: CRM files, the app, STOP, the API, the member's page.
 pub async fn say(tx: &mut Tx, by: Parties<'_>, said: &Statement, now: Millis, standing: &mut Vec<Standing>) -> Result<Verdict, StoreError> {
+    let mut pending = Pending::default();
+    let verdict = say_later(&mut pending, by, said, now, standing);
+    pending.write(tx, now).await?;
+    if let (Verdict::Record(_), false) = (verdict, said.granted) {
+        withdrawal::carry_out(tx, by, said.purpose, now, standing).await?;
+    }
+    Ok(verdict)
+}
+
+/// Like [`say`], but the statement is on record only once `pending` is written, and what a withdrawal ends is left to the caller
+/// ([`withdrawal::carry_out`]); both belong into the same transaction.
+pub fn say_later(pending: &mut Pending, by: Parties<'_>, said: &Statement, now: Millis, standing: &mut Vec<Standing>) -> Verdict {
     let same = |s: &Standing| s.brand == by.brand && s.entity == by.entity && s.purpose == said.purpose;
     let verdict = decide(standing.iter().find(|s| same(s)), said, by.source, now);
-    let Verdict::Record(at) = verdict else { return Ok(verdict) };
-    let (member, purpose) = (by.member.0, said.purpose.word());
-    let log = "INSERT INTO consent (member, brand, entity, purpose, granted, at, source, wording) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-    tx.execute(log, args![member, by.brand, by.entity, purpose, said.granted, at, by.source, said.wording.as_str()]).await?;
-    let reading = "INSERT INTO consent_now (member, brand, entity, purpose, granted, at, source) VALUES ($1, $2, $3, $4, $5, $6, $7) \
-                   ON CONFLICT (member, purpose, brand, entity) DO UPDATE SET granted = excluded.granted, at = excluded.at, source = excluded.source";
-    tx.execute(reading, args![member, by.brand, by.entity, purpose, said.granted, at, by.source]).await?;
+    let Verdict::Record(at) = verdict else { return verdict };
+    pending.add(by, said, at);
     standing.retain(|s| !same(s));
     let (brand, entity) = (by.brand.to_owned(), by.entity.to_owned());
     standing.push(Standing { brand, entity, purpose: said.purpose, granted: said.granted, at, source: by.source.to_owned() });
-    Ok(verdict)
+    verdict
 }
 
 /// Lets go of what no consent among `standing` gives a reason for any more: keys and tokens of her phones with this brand and entity without

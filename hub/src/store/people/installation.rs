@@ -92,7 +92,8 @@ pub async fn deny(tx: &mut Tx, id: &InstallationId, until: Millis) -> Result<(),
 
 /// What position gateways must refuse: installations that ended since `since`, and tokens that were taken back and have not expired by `now`.
 pub async fn denied(tx: &mut Tx, since: Millis, now: Millis) -> Result<Vec<Denied>, StoreError> {
-    let sql = "SELECT id, deleted_at, denied_until FROM installation WHERE deleted_at >= $1 OR (deleted_at IS NULL AND denied_until > $2) ORDER BY id";
+    let sql = "SELECT id, deleted_at, denied_until FROM installation WHERE deleted_at >= $1 OR (deleted_at IS NULL AND denied_until > $2) \
+               UNION ALL SELECT id, at, NULL FROM ended_installation WHERE at >= $1 ORDER BY 1";
     let read = |row: &Row| {
         let installation = row.text(0)?.parse().map_err(|_| StoreError::Corrupt("installation id"))?;
         let ended = row.opt_int(1)?.is_some();
@@ -182,6 +183,7 @@ pub async fn roll_forward(db: &Db, keyring: &Keyring, day: i64) -> Result<u64, S
     }
 }
 
-fn context(id: &str) -> String {
+/// The place of a chain key.
+pub(crate) fn context(id: &str) -> String {
     format!("installation {id}")
 }

@@ -1,0 +1,5 @@
+//! What a member may ask for: to see all that is known of her, to have it erased, or kept without being used.
+
+pub mod erase;
+pub mod export;
+pub mod inventory;

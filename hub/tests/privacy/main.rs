@@ -1,0 +1,10 @@
+//! Consent and privacy: the record of consents, what a member may ask for, and her own page.
+
+#[path = "../support/shop.rs"]
+mod shop;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod ledger;
+mod page;
+mod rights;
