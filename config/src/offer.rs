@@ -236,7 +236,15 @@ pub(crate) fn ties(placed: &[Placed], out: &Collector) {
 pub(crate) fn page_known(placed: &[Placed], known: bool, out: &Collector) {
     for p in placed.iter().filter(|p| !known && template::names_page(&p.offer.text)) {
         let mend = "write url under [page] or [web] of hub.toml, or take {{ page }} out";
-        out.placed(&p.text, mistake("P086", "the text names the member's page, which has no address", "hub.toml does not say how members reach the hub", mend));
+        out.placed(
+            &p.text,
+            mistake(
+                "P086",
+                "the text names the member's page, which has no address",
+                "hub.toml does not say how members reach the hub",
+                mend,
+            ),
+        );
     }
 }
 

@@ -11,7 +11,7 @@ use passage_protocol::{InstallationId, Millis};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Me, Note, Opened, Refused, html, view, words::Words};
+use super::{Me, Note, Opened, Refused, html, words::Words};
 use crate::{
     api::{Api, Problem},
     identity::{
