@@ -69,9 +69,8 @@ pub fn render(text: &str, values: &TextValues<'_>) -> Result<String, String> {
             context! { product }
         },
     );
-    let page = values.page.map_or_else(|| context! {}, |page| context! { page });
-    let rendered =
-        template.render(context! { store, brand => values.brand, stop => values.stop, ..page, ..fields }).map_err(|e| words(&e))?;
+    let fields = values.page.map_or_else(|| fields.clone(), |page| context! { page, ..fields.clone() });
+    let rendered = template.render(context! { store, brand => values.brand, stop => values.stop, ..fields }).map_err(|e| words(&e))?;
     Ok(rendered.trim().to_owned())
 }
 

@@ -52,8 +52,8 @@ pub struct Inputs<'a> {
     pub past: &'a [PastMessage],
     /// How many are allowed.
     pub caps: Caps,
-    /// The link to the member's own page, without its name.
-    pub page: Option<String>,
+    /// How members reach the hub.
+    pub page_url: Option<&'a str>,
     /// The store is open now.
     pub store_open: bool,
     /// Now lies in the offer's window and in the sender's hard bounds.
@@ -89,7 +89,7 @@ impl<'a> Inputs<'a> {
             history,
             past,
             caps: config.caps,
-            page: config.page.url.as_deref().map(page::nameless),
+            page_url: config.page.url.as_deref(),
             store_open: store.hours.is_open(now, zone),
             in_window: offer.window.contains(now, zone) && config.hard_window.contains(now, zone),
             bucket: bucket(keyring, profile.member, &offer.id),
@@ -272,7 +272,7 @@ fn words(inputs: &Inputs<'_>, pick: Option<&Pick>, notes: &mut Notes) -> Option<
         notes.skip(Reason::TooLong, "no text");
         return None;
     }
-    match text::render(inputs.offer, inputs.brand, inputs.store, pick, inputs.page.as_deref()) {
+    match text::render(inputs.offer, inputs.brand, inputs.store, pick, inputs.page_url.map(page::nameless).as_deref()) {
         Ok(text) => {
             notes.check(Reason::TextIncomplete, true, || "the text is complete".to_owned());
             notes.check(Reason::TooLong, true, || {

@@ -197,6 +197,7 @@ pub async fn retry(tx: &mut Tx, kind: TodoKind, reference: &str, now: Millis) ->
     let owner = match kind {
         TodoKind::Event => "SELECT member FROM event WHERE id = $1 AND member IS NOT NULL",
         TodoKind::Visit => "SELECT member FROM visit WHERE id = $1",
+        TodoKind::Counter => "SELECT member FROM counter_moment WHERE id = $1 AND member IS NOT NULL",
     };
     let Some(row) = tx.fetch_optional(owner, args![reference]).await? else { return Ok(Some(Retried::Forgotten)) };
     put(tx, &Todo::new(MemberId(row.int(0)?), now, kind, reference)).await?;

@@ -21,7 +21,7 @@ use passage_hub::{
         MessageState, Msisdn, NewMessage, Outcome, Provider, Sender, Submit,
         provider::{Event, Incoming},
     },
-    store::{Db, message, people},
+    store::{Db, message},
 };
 use passage_protocol::{Clock, Millis, StoreId};
 use tokio::sync::{Notify, mpsc, watch};
@@ -99,6 +99,7 @@ pub fn config(sms: Sms) -> HubConfig {
         web: Default::default(),
         position_secret: None,
         app: Default::default(),
+        page: Default::default(),
         sms,
         caps: Caps { per_day: 1, per_week: 2, per_month: 4 },
         hard_window: DayWindow { days: 0b0011_1111, from: 8 * 60, to: 20 * 60 },

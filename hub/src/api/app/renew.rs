@@ -11,7 +11,7 @@ use axum::{
 use passage_protocol::{ChainKey, InstallationId, Millis};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Keys, Shown, granted, known, member_notice, no_such, not_granted, said, said::Wording, still_good, today};
+use super::{Keys, Shown, granted, known, member_notice, no_such, not_granted, said::Wording, still_good, today};
 use crate::{
     api::{Api, Problem},
     identity::{Purpose, consent::APP},

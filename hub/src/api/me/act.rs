@@ -11,7 +11,7 @@ use passage_protocol::Millis;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Me, Note, Opened, Refused, html, view, words::Words};
+use super::{Me, Note, Opened, Refused, html, words::Words};
 use crate::{
     api::{Api, Problem, app},
     identity::{
@@ -26,7 +26,7 @@ use crate::{
         people::{
             self,
             consent::{self, Parties},
-            graph, installation,
+            graph,
             page::{self as pages, MemberPage, Origin},
         },
     },
