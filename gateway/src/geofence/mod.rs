@@ -3,6 +3,7 @@
 //! A fix is a probability of being inside: enter at 0.75, leave at 0.25 when it holds, and between them nothing changes. Fixes may come late
 //! and out of order; they complete the record and never trigger. What is saved for a restart holds times and zones, no place.
 
+mod ahead;
 mod app;
 mod area;
 mod chance;
