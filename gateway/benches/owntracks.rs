@@ -75,16 +75,25 @@ fn decide(site: &Arc<Site>, reports: &[(Millis, InstallationId, Vec<u8>)]) -> us
     let rules = GeofenceRules::default();
     let intake = Intake::new(Arc::clone(site), &rules, Arc::new(NoBeacons));
     let mut geofences = Geofences::new(site, rules, site.dwell_marks());
-    let mut changes = Vec::new();
-    for (now, who, body) in reports {
-        if let Ok(Report::Fix(fix, id)) = intake.read(body, who, *now)
-            && let Ok(admitted) = intake.admit(fix, id.as_deref(), false)
-        {
-            intake.taken(&admitted);
-            geofences.fix(&admitted.fix, *now, &mut changes);
+    let (mut changes, mut told, mut fixes) = (Vec::new(), 0, Vec::new());
+    // The decider takes as many from its queue at once.
+    for several in reports.chunks(Geofences::MOST_AHEAD) {
+        for (now, who, body) in several {
+            if let Ok(Report::Fix(fix, id)) = intake.read(body, who, *now)
+                && let Ok(admitted) = intake.admit(fix, id.as_deref(), false)
+            {
+                intake.taken(&admitted);
+                fixes.push((admitted.fix, *now));
+            }
+        }
+        geofences.call_for(fixes.iter().map(|(fix, _)| fix));
+        for (fix, now) in fixes.drain(..) {
+            geofences.fix(&fix, now, &mut changes);
+            told += changes.len();
+            changes.clear();
         }
     }
-    changes.len()
+    told
 }
 
 /// Seconds of processor time that this process has used, in hundredths.

@@ -20,8 +20,14 @@ impl std::fmt::Debug for Containment {
 impl Containment {
     /// Prepares outlines; answers are their positions in this order.
     pub fn new<'a>(shapes: impl IntoIterator<Item = &'a Shape>) -> Self {
+        Self::with_cells(shapes, Grid::MOST_CELLS)
+    }
+
+    /// The same, where an outline over more than `most_cells` cells of a hundredth of a degree is asked every time rather than listed in each: for
+    /// many large ones, whose lists would be long.
+    pub(crate) fn with_cells<'a>(shapes: impl IntoIterator<Item = &'a Shape>, most_cells: u64) -> Self {
         let areas: Vec<Area> = shapes.into_iter().map(Area::new).collect();
-        Self { grid: Grid::new(areas.iter().map(|a| a.bounds)), areas }
+        Self { grid: Grid::with_cells(areas.iter().map(|a| a.bounds), most_cells), areas }
     }
 
     /// Positions of all outlines that hold the place, ascending but for the largest, which come last. Degrees; what is no place is nowhere.

@@ -34,6 +34,15 @@ impl Fence {
         Self { label, spot, area, born: 0, coarsest_m }
     }
 
+    /// Reads a little all over the record.
+    pub(super) fn call_for(&self) -> u64 {
+        self.coarsest_m.to_bits()
+            ^ u64::from(self.born)
+            ^ self.area.area_m2.to_bits()
+            ^ self.area.bounds.west.to_bits()
+            ^ self.area.bounds.east.to_bits()
+    }
+
     /// How likely a phone at this place is inside; `None` when the fix is too coarse to say anything about this fence.
     pub(super) fn chance(&self, lat: f64, lon: f64, accuracy_m: f64) -> Option<Chance> {
         (accuracy_m <= self.coarsest_m).then(|| Chance::of(self.area.inside_m(lat, lon), accuracy_m, self.area.area_m2))

@@ -32,6 +32,11 @@ impl Index {
         self.place(hash, is).map(|at| self.cells[at] & SLOT)
     }
 
+    /// Reads where [`Self::find`] will begin.
+    pub(super) fn call_for(&self, hash: u64) -> u32 {
+        self.cells.get(self.first(hash)).copied().unwrap_or(EMPTY)
+    }
+
     /// Adds a slot, below [`MOST_SLOTS`], that is not in it. `hash_of` gives the hash of any slot in it.
     pub(super) fn add(&mut self, hash: u64, slot: u32, hash_of: impl Fn(u32) -> u64) {
         if (self.used + 1) * 2 > self.cells.len() {

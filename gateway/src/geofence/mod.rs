@@ -3,6 +3,7 @@
 //! A fix is a probability of being inside: enter at 0.75, leave at 0.25 when it holds, and between them nothing changes. Fixes may come late
 //! and out of order; they complete the record and never trigger. What is saved for a restart holds times and zones, no place.
 
+mod ahead;
 mod app;
 mod area;
 mod chance;
@@ -128,7 +129,7 @@ impl Geofences {
         let ended: Vec<u32> = self.people.all().filter(|(_, p)| p.is_in_any(&gone)).map(|(slot, _)| slot).collect();
         for slot in ended {
             let Some(person) = self.people.get(slot) else { continue };
-            let Some(who) = person.id() else { continue };
+            let who = person.name().clone();
             let mut teller = Teller { who: &who, spots: &self.spots, out };
             person.track.end_in(&gone, &mut teller);
             person.words.end_in(&gone, &mut teller);
@@ -168,7 +169,7 @@ impl Geofences {
         self.now = self.now.max(now);
         while let Some(slot) = self.people.next_woken(&self.world, now) {
             let Some(person) = self.people.get(slot) else { continue };
-            let Some(who) = person.id() else { continue };
+            let who = person.name().clone();
             let mut teller = Teller { who: &who, spots: &self.spots, out };
             person.track.advance(&self.world, now, &mut teller);
             person.words.advance(&self.world, now, &mut teller);

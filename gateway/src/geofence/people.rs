@@ -7,6 +7,7 @@ use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashSet},
     hash::BuildHasher,
+    hint::black_box,
 };
 
 use hashbrown::DefaultHashBuilder;
@@ -22,7 +23,7 @@ use super::{
 
 /// All that is known of one installation. No Debug: it holds places.
 pub(super) struct Person {
-    name: Name,
+    name: InstallationId,
     pub(super) track: Track,
     pub(super) words: Words,
     /// Its one valid entry in the queue of those who are woken; never later than it is due.
@@ -38,12 +39,6 @@ pub(super) struct Save {
     /// Entered, left or passed a mark since it was last saved.
     pub(super) moved: bool,
     pub(super) at: Option<Millis>,
-}
-
-/// An installation's id without a heap of its own; ids have at most 40 characters.
-struct Name {
-    length: u8,
-    text: [u8; 40],
 }
 
 /// Everybody.
@@ -68,13 +63,26 @@ impl People {
     }
 
     pub(super) fn find(&self, who: &InstallationId) -> Option<u32> {
-        let name = who.as_str().as_bytes();
+        let name = who.as_bytes();
         self.index.find(self.hasher.hash_one(name), |slot| self.is(slot, name))
+    }
+
+    /// The hash of a name, and a first look where [`Self::find`] will look.
+    pub(super) fn call_for(&self, who: &InstallationId) -> u64 {
+        let hash = self.hasher.hash_one(who.as_bytes());
+        black_box(self.index.call_for(hash));
+        hash
+    }
+
+    /// Who has a name with this hash, by all that the index alone can tell.
+    pub(super) fn likely(&self, hash: u64) -> Option<&Person> {
+        let slot = self.index.find(hash, |_| true)?;
+        self.slots[slot as usize].as_ref()
     }
 
     /// Makes room for somebody who is not known yet.
     pub(super) fn add(&mut self, who: &InstallationId) -> Option<u32> {
-        let person = Person { name: Name::of(who)?, track: Track::default(), words: Words::default(), woken: None, save: Save::default() };
+        let person = Person { name: who.clone(), track: Track::default(), words: Words::default(), woken: None, save: Save::default() };
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {
@@ -85,15 +93,15 @@ impl People {
         };
         self.slots[slot as usize] = Some(person);
         let (slots, hasher) = (&self.slots, &self.hasher);
-        let hash = |slot: u32| slots[slot as usize].as_ref().map_or(0, |p| hasher.hash_one(p.name.bytes()));
+        let hash = |slot: u32| slots[slot as usize].as_ref().map_or(0, |p| hasher.hash_one(p.name.as_bytes()));
         self.index.add(hash(slot), slot, hash);
         Some(slot)
     }
 
     /// Forgets somebody, and tells who it was.
     pub(super) fn remove(&mut self, slot: u32) -> Option<InstallationId> {
-        let who = self.get(slot)?.name.id()?;
-        self.index.remove(self.hasher.hash_one(who.as_str().as_bytes()), slot);
+        let who = self.get(slot)?.name.clone();
+        self.index.remove(self.hasher.hash_one(who.as_bytes()), slot);
         self.slots[slot as usize] = None;
         self.free.push(slot);
         Some(who)
@@ -137,7 +145,7 @@ impl People {
     }
 
     fn is(&self, slot: u32, name: &[u8]) -> bool {
-        self.slots[slot as usize].as_ref().is_some_and(|p| p.name.bytes() == name)
+        self.slots[slot as usize].as_ref().is_some_and(|p| p.name.as_bytes() == name)
     }
 }
 
@@ -158,30 +166,15 @@ impl Person {
         self.track.last.max(self.words.last())
     }
 
-    /// Whose this is, as it is written.
-    pub(super) fn name(&self) -> &[u8] {
-        self.name.bytes()
+    /// Reads a little all over the record.
+    pub(super) fn call_for(&self) -> u64 {
+        let end = self.name.as_bytes().last().copied().unwrap_or(0);
+        let flags = self.save.listed ^ self.words.0.is_empty() ^ self.woken.is_none();
+        u64::from(end) ^ u64::from(flags) ^ self.track.call_for_record()
     }
 
     /// Whose this is.
-    pub(super) fn id(&self) -> Option<InstallationId> {
-        self.name.id()
-    }
-}
-
-impl Name {
-    fn of(who: &InstallationId) -> Option<Self> {
-        let bytes = who.as_str().as_bytes();
-        let mut text = [0; 40];
-        text.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(Self { length: u8::try_from(bytes.len()).ok()?, text })
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.text[..usize::from(self.length)]
-    }
-
-    fn id(&self) -> Option<InstallationId> {
-        std::str::from_utf8(self.bytes()).ok()?.parse().ok()
+    pub(super) fn name(&self) -> &InstallationId {
+        &self.name
     }
 }

@@ -73,7 +73,7 @@ impl Geofences {
     pub fn take_saved(&mut self, full: bool) -> Vec<SavedState> {
         // Who came back in the meantime is saved below.
         let gone = self.gone.drain(..).filter(|who| self.people.find(who).is_none());
-        let mut out: Vec<SavedState> = gone.map(|who| saved(who.as_str().as_bytes(), None)).collect();
+        let mut out: Vec<SavedState> = gone.map(|who| saved(who.as_bytes(), None)).collect();
         let (now, youngest) = (self.now, self.world.youngest());
         let mut waiting = Vec::new();
         for slot in self.touched.drain(..) {
@@ -86,7 +86,7 @@ impl Geofences {
             person.save.moved = false;
             person.save.at = Some(now);
             let bytes = person.to_bytes(&self.spots, youngest);
-            out.push(saved(person.name(), Some(bytes)));
+            out.push(saved(person.name().as_bytes(), Some(bytes)));
         }
         self.touched = waiting;
         if !out.is_empty() && std::mem::take(&mut self.drawn_anew) {

@@ -4,6 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use passage_config::{GeofenceRules, Site};
 use passage_protocol::{FenceId, Millis, Phase, Signal, Zone};
+use smallvec::SmallVec;
 
 use super::{
     area::Grid,
@@ -45,7 +46,8 @@ pub(super) struct Times {
 pub(super) struct State {
     /// The drawing by which its last fix was decided; 0 before the first. A fence that is younger was entered before anybody looked.
     pub(super) seen: u32,
-    pub(super) stays: Vec<Stay>,
+    /// One at most, most of the time, and so in the record itself.
+    pub(super) stays: SmallVec<[Stay; 1]>,
 }
 
 /// A fix that is good enough to decide on. No Debug: it is a place of a person.
@@ -138,7 +140,7 @@ impl World {
 
     fn judge_stays(&self, state: &mut State, fix: &Observed, teller: &mut Teller<'_>) {
         let mut dwells = Vec::new();
-        state.stays.retain_mut(|stay| {
+        state.stays.retain(|stay| {
             // A fence that is no longer drawn gets no more evidence; silence ends the stay.
             let Some(chance) = self.fence_at(stay.spot).and_then(|f| f.chance(fix.lat, fix.lon, fix.accuracy_m)) else { return true };
             if self.has_left(stay, fix, chance) {

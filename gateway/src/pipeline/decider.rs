@@ -25,6 +25,8 @@ use crate::{
 
 /// Strangers' adverts move only the position in the capture; it is written once for so many.
 const LAZY_POSITION: u64 = 256;
+/// Inputs that are taken from the queue at once.
+const AT_ONCE: usize = Geofences::MOST_AHEAD;
 /// The flag of a gateway that hears more of our beacons than it may remember.
 const FULL: &str = "presence-full";
 
@@ -158,6 +160,12 @@ impl Machines {
         batch.saved.extend(self.geofences.take_saved(true));
     }
 
+    /// Lets the processor fetch what deciding the fixes among these inputs will read. Decides nothing.
+    pub fn call_for(&self, inputs: &[Input]) {
+        let fixes = inputs.iter().filter_map(|input| if let Input::Fix(fix, _) = input { Some(fix) } else { None });
+        self.geofences.call_for(fixes);
+    }
+
     /// The app's own word, as [`Machines::fix`].
     pub fn app(&mut self, event: &AppEvent, now: Millis, batch: &mut Batch) {
         self.geofences.app(event, now, &mut batch.changes);
@@ -198,13 +206,14 @@ impl Decider {
     /// Decides until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
         let stepped = matches!(self.clock, Clock::Stepped(_));
+        let mut inputs = Vec::with_capacity(AT_ONCE);
         let mut tick = tokio::time::interval(Duration::from_millis(200));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
             let done = tokio::select! {
-                input = self.inputs.recv() => match input {
-                    Some(input) => self.decide(input, stepped).await,
-                    None => return,
+                count = self.inputs.recv_many(&mut inputs, AT_ONCE) => match count {
+                    0 => return,
+                    _ => self.decide_all(&mut inputs, stepped).await,
                 },
                 Ok(()) = self.site.changed() => self.change_site().await,
                 _ = tick.tick(), if !stepped => self.pass().await,
@@ -230,6 +239,15 @@ impl Decider {
         let mut batch = Batch::default();
         self.machines.rest(&mut batch);
         let _ = self.submit(batch, false, None).await;
+    }
+
+    /// Decides what has come in, in its order.
+    async fn decide_all(&mut self, inputs: &mut Vec<Input>, stepped: bool) -> Result<(), OutboxError> {
+        self.machines.call_for(inputs);
+        for input in inputs.drain(..) {
+            self.decide(input, stepped).await?;
+        }
+        Ok(())
     }
 
     async fn decide(&mut self, input: Input, stepped: bool) -> Result<(), OutboxError> {

@@ -1,6 +1,6 @@
 //! From bytes to what goes on to the decider. No I/O, and time comes in with the calls.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use passage_config::{GatewayConfig, GeofenceRules, Site};
 use passage_protocol::{InstallationId, Millis};
@@ -16,7 +16,7 @@ use super::{
 /// Decodes reports, and drops what does not matter.
 pub struct Intake {
     /// Replaced as a whole when another site goes in force.
-    terrain: RwLock<Arc<Terrain>>,
+    terrain: RwLock<Terrain>,
     memory: Memory,
     beacons: Arc<dyn ShopBeacons>,
 }
@@ -50,18 +50,18 @@ pub struct Admitted {
 impl Intake {
     /// For a site. Of the rules, `far_m` and `max_accuracy_m` are used here.
     pub fn new(site: Arc<Site>, rules: &GeofenceRules, beacons: Arc<dyn ShopBeacons>) -> Self {
-        Self { terrain: RwLock::new(Arc::new(Terrain::new(site, rules))), memory: Memory::default(), beacons }
+        Self { terrain: RwLock::new(Terrain::new(site, rules)), memory: Memory::default(), beacons }
     }
 
     /// Another site is in force. Who was seen before is still remembered.
     pub fn reload(&self, config: &GatewayConfig) {
-        let terrain = Arc::new(Terrain::new(Arc::clone(&config.site), &config.geofence));
+        let terrain = Terrain::new(Arc::clone(&config.site), &config.geofence);
         *self.terrain.write().unwrap_or_else(PoisonError::into_inner) = terrain;
         self.beacons.reload(config);
     }
 
-    fn terrain(&self) -> Arc<Terrain> {
-        Arc::clone(&self.terrain.read().unwrap_or_else(PoisonError::into_inner))
+    fn terrain(&self) -> RwLockReadGuard<'_, Terrain> {
+        self.terrain.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads one OwnTracks payload of `who` that arrived at `now`.

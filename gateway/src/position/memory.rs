@@ -2,10 +2,11 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState},
+    hash::{BuildHasher, BuildHasherDefault, Hash, Hasher},
     sync::{Mutex, PoisonError},
 };
 
+use hashbrown::DefaultHashBuilder;
 use passage_protocol::{InstallationId, Millis};
 
 use super::Fix;
@@ -20,7 +21,8 @@ const AWAY_MS: i64 = 24 * 3_600_000;
 /// Short memory; lost at a restart, which costs nothing but a few repeated decisions.
 #[derive(Default)]
 pub(super) struct Memory {
-    key: RandomState,
+    /// Fast, and no shield against marks that are made to collide: who could make them would only lose a report of their own.
+    key: DefaultHashBuilder,
     taken: Mutex<Taken>,
     away: Mutex<HashMap<InstallationId, Millis>>,
 }

@@ -3,8 +3,6 @@
 use super::Bounds;
 
 const CELLS_PER_DEGREE: f64 = 100.0;
-/// A box that covers more cells than this is simply asked every time.
-const MOST_CELLS: u64 = 4096;
 
 /// Index over boxes; answers are their positions in the order in which they came.
 pub(in crate::geofence) struct Grid {
@@ -24,13 +22,20 @@ struct Entry {
 }
 
 impl Grid {
+    /// A box that covers more cells than this is simply asked every time.
+    pub(in crate::geofence) const MOST_CELLS: u64 = 4096;
+
     pub(in crate::geofence) fn new(boxes: impl Iterator<Item = Bounds>) -> Self {
+        Self::with_cells(boxes, Self::MOST_CELLS)
+    }
+
+    pub(in crate::geofence) fn with_cells(boxes: impl Iterator<Item = Bounds>, most_cells: u64) -> Self {
         let mut placed: Vec<(u32, Entry)> = Vec::new();
         let mut large = Vec::new();
         for (index, part) in (0..).zip(boxes).flat_map(|(i, b)| b.parts().map(move |part| (i, part))) {
             let entry = Entry::new(&part, index);
             let (south, north, west, east) = (row(part.south), row(part.north), column(part.west), column(part.east));
-            if u64::from(north - south + 1) * u64::from(east - west + 1) > MOST_CELLS {
+            if u64::from(north - south + 1) * u64::from(east - west + 1) > most_cells {
                 large.push(entry);
                 continue;
             }

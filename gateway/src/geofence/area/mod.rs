@@ -80,6 +80,14 @@ impl Area {
         }
     }
 
+    /// Reads a little of what the outline points at.
+    pub(super) fn call_for(&self) -> u64 {
+        match &self.outline {
+            Outline::Rings(rings) => rings.call_for(),
+            Outline::Circle(_) | Outline::Corridor(_) => 0,
+        }
+    }
+
     /// Metres to the border; positive inside.
     pub(super) fn inside_m(&self, lat: f64, lon: f64) -> f64 {
         let lon = self.bounds.frame(lon);

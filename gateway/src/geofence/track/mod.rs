@@ -101,6 +101,16 @@ impl Track {
         }
     }
 
+    /// Reads a little of what stands in the record.
+    pub(super) fn call_for_record(&self) -> u64 {
+        u64::from(self.state.seen) ^ u64::from(self.floor.is_some()) ^ u64::from(self.place.is_some()) ^ self.past.call_for_steps()
+    }
+
+    /// Reads a little of what the record points at.
+    pub(super) fn call_for(&self) -> u64 {
+        self.past.call_for() ^ self.state.stays.first().map_or(0, |stay| u64::from(stay.marks))
+    }
+
     /// When time alone will end a stay.
     pub(super) fn due(&self, world: &World) -> Option<Millis> {
         let first = self.state.stays.iter().map(|stay| world.due(stay)).min();

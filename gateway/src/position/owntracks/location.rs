@@ -2,7 +2,7 @@
 
 use passage_protocol::{InstallationId, Millis};
 
-use super::{Payload, parse, value::Loose};
+use super::{Payload, value::Loose};
 use crate::position::{Fate, Fix};
 
 /// What a location says, before anybody asks whose it is and when it came. No Debug: it is a place of a person.
@@ -18,7 +18,8 @@ pub(crate) struct Location {
 impl Location {
     /// Reads a payload that should be a location; all other kinds are [`Fate::Ignored`].
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, Fate> {
-        let payload: Payload<'_> = parse(bytes)?;
+        let mut payload = Payload::default();
+        payload.fill(bytes)?;
         if payload.kind.text().ok_or(Fate::Poison)? == "location" { Self::of(&payload) } else { Err(Fate::Ignored) }
     }
 

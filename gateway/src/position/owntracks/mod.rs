@@ -1,6 +1,7 @@
 //! The JSON that the OwnTracks apps send, with their habits: fields that are left out, strings for numbers, keys of any kind.
 
 mod location;
+mod payload;
 mod value;
 
 use std::borrow::Cow;
@@ -9,7 +10,7 @@ use passage_protocol::{InstallationId, Millis, Phase, WakeId};
 use serde::Deserialize;
 
 pub(crate) use self::location::{Location, plausible};
-use self::{location::seconds, value::Loose};
+use self::{location::seconds, payload::Payload, value::Loose};
 use super::{
     AppEvent, Fate, Fix,
     app::{self, HeardBeacon},
@@ -30,45 +31,6 @@ pub enum Report<'a> {
     Sealed(Cow<'a, str>),
 }
 
-/// The few keys that are read. All others, pictures too, are skipped without being kept.
-#[derive(Deserialize)]
-struct Payload<'a> {
-    #[serde(rename = "_type", borrow, default)]
-    kind: Loose<'a>,
-    #[serde(rename = "_id", borrow, default)]
-    id: Loose<'a>,
-    #[serde(borrow, default)]
-    lat: Loose<'a>,
-    #[serde(borrow, default)]
-    lon: Loose<'a>,
-    #[serde(borrow, default)]
-    tst: Loose<'a>,
-    #[serde(borrow, default)]
-    acc: Loose<'a>,
-    #[serde(borrow, default)]
-    vel: Loose<'a>,
-    #[serde(borrow, default)]
-    t: Loose<'a>,
-    #[serde(borrow, default)]
-    event: Loose<'a>,
-    #[serde(borrow, default)]
-    desc: Loose<'a>,
-    #[serde(borrow, default)]
-    rid: Loose<'a>,
-    #[serde(borrow, default)]
-    wtst: Loose<'a>,
-    #[serde(borrow, default)]
-    uuid: Loose<'a>,
-    #[serde(borrow, default)]
-    major: Loose<'a>,
-    #[serde(borrow, default)]
-    minor: Loose<'a>,
-    #[serde(borrow, default)]
-    rssi: Loose<'a>,
-    #[serde(borrow, default)]
-    data: Loose<'a>,
-}
-
 /// The two keys that are read of a payload that must be encrypted. Nothing else of it is looked at.
 #[derive(Deserialize)]
 struct Envelope<'a> {
@@ -86,7 +48,8 @@ pub(super) struct Ground<'a> {
 
 /// Reads one payload of `who` that arrived at `now`. What does not go on has a fate instead.
 pub(super) fn decode<'a>(bytes: &'a [u8], who: &InstallationId, now: Millis, ground: &Ground<'_>) -> Result<Report<'a>, Fate> {
-    let mut payload: Payload<'a> = parse(bytes)?;
+    let mut payload = Payload::default();
+    payload.fill(bytes)?;
     match payload.kind.text().ok_or(Fate::Poison)? {
         "location" => location(&mut payload, who, now),
         "transition" => transition(&payload, who, now, ground),
