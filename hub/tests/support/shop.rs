@@ -115,6 +115,7 @@ pub fn site() -> Site {
     };
     let offers = [coat_offer(), near_offer(), offer("welcome", Trigger::Enter, 10, "{{ brand }} : bienvenue. {{ stop }}")];
     Site {
+        staff: BTreeMap::new(),
         revision: "0123456789abcdef".to_owned(),
         brands: BTreeMap::from([(brand.id.clone(), brand)]),
         stores: BTreeMap::from([store("lyon", "Lyon Bellecour"), store("paris", "Paris Marais")]),
