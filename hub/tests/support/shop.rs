@@ -129,7 +129,6 @@ pub fn site() -> Site {
         ]),
         gateways: BTreeMap::new(),
         visit: VisitRules::default(),
-        staff: BTreeMap::new(),
         touch: passage_config::TouchRules::default(),
     }
 }
