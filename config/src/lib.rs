@@ -21,6 +21,7 @@ pub mod model;
 mod mqtt;
 mod offer;
 mod product;
+mod profile;
 mod reader;
 mod secret;
 mod site;

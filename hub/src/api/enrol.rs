@@ -9,6 +9,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
+use passage_config::Scope;
 use passage_protocol::{
     ChainKey, InstallationId, Millis, PositionToken,
     rid::{day_of, window_at},
@@ -106,7 +107,8 @@ pub(super) async fn enrol(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Enrolled>), Problem> {
-    api.source(&headers)?;
+    let source = api.source(&headers)?;
+    api.may(&source, Scope::App)?;
     let request = api.read_enrolment(Problem::json(&body?)?)?;
     let now = api.clock.now();
     let mut tx = api.db.begin().await?;

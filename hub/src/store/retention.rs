@@ -4,7 +4,7 @@ use passage_protocol::Millis;
 
 use crate::{
     args,
-    store::{StoreError, Tx, decision, visit},
+    store::{StoreError, Tx, decision, tally, visit},
 };
 
 /// Everything from before these times may go.
@@ -32,6 +32,7 @@ pub async fn forget(tx: &mut Tx, cuts: Cuts) -> Result<Vec<(&'static str, u64)>,
         ("events", tx.execute("DELETE FROM event WHERE member IS NOT NULL AND received_at < $1", args![cuts.events]).await?),
         ("visits", visit::purge(tx, cuts.visits).await?),
         ("touchpoints", tx.execute("DELETE FROM touchpoint WHERE at < $1", args![cuts.visits]).await?),
+        ("counts of touchpoints", tally::purge(tx, cuts.visits).await?),
         ("purchases", tx.execute("DELETE FROM purchase WHERE at < $1", args![cuts.visits]).await?),
         ("messages", tx.execute(messages, args![cuts.visits]).await?),
         ("decisions", decision::purge(tx, cuts.refused, cuts.visits).await?),
