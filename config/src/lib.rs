@@ -22,6 +22,7 @@ mod mqtt;
 mod offer;
 mod page;
 mod product;
+mod profile;
 mod reader;
 mod secret;
 mod site;

@@ -15,7 +15,7 @@ use crate::{
     geofence::{self, Fences},
     model::{Brand, Product, Site, Store, TouchRules, VisitRules},
     offer::{self, Placed},
-    product,
+    product, profile,
     reader::{Field, Reader},
     source::Source,
     staff, store, tracking,
@@ -61,6 +61,7 @@ pub(crate) fn read(dir: &Path, out: &Collector) -> Loaded {
     let products = product::read(&dir.join("products.csv"), out);
     let mut touch = touch.into_inner();
     touchpoints(dir, &products, &mut touch, out);
+    touch.profiles = decode(&documents(dir, "profiles", out), out, |r, _| profile::read(r)).collect();
     let visit = visit(dir, out);
     let staff = optional(dir, "staff.toml", out, |r| staff::read(r, &names)).unwrap_or_default();
     let fences = fences(dir, &names, &stores, out);

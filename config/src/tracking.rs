@@ -55,7 +55,7 @@ pub(crate) fn campaign(r: &Reader<'_>, id: &str, rules: &mut TouchRules) {
         f.each(|f| {
             let code = f.id_of_key()?;
             if rules.links.contains_key(&code) {
-                let m = mistake("P064", format!("the code \"{code}\" leads elsewhere already"), "second time", "choose another code");
+                let m = mistake("P080", format!("the code \"{code}\" leads elsewhere already"), "second time", "choose another code");
                 return f.refuse(m);
             }
             Some((code, Link { campaign: id.to_owned(), to: target(&f)? }))
@@ -79,7 +79,7 @@ fn target(f: &Field<'_>) -> Option<String> {
         return Some(text.to_owned());
     }
     let mend = "write the whole address, such as \"https://www.example.fr/manteaux\"; letters with accents as %C3%A9";
-    f.refuse(mistake("P065", "this is no address that a redirect may lead to", "not https://..", mend))
+    f.refuse(mistake("P081", "this is no address that a redirect may lead to", "not https://..", mend))
 }
 
 /// The host, with a user in front if there is one, of what follows `://`.
@@ -92,12 +92,12 @@ fn number(f: &Field<'_>, known: &BTreeMap<String, String>) -> Option<String> {
     let text: String = f.text()?.chars().filter(|c| !c.is_whitespace() && !matches!(c, '.' | '-' | '(' | ')')).collect();
     let digits = text.strip_prefix('+').unwrap_or("");
     if !(8..=15).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        let m = mistake("P066", "this is not a telephone number with its country", "not + and digits", "write it as \"+33 1 99 00 00 01\"");
+        let m = mistake("P082", "this is not a telephone number with its country", "not + and digits", "write it as \"+33 1 99 00 00 01\"");
         return f.refuse(m);
     }
     if let Some(other) = known.get(&text) {
         let message = format!("this number belongs to the campaign \"{other}\" already");
-        return f.refuse(mistake("P064", message, "second time", "give each campaign numbers of its own"));
+        return f.refuse(mistake("P080", message, "second time", "give each campaign numbers of its own"));
     }
     Some(text)
 }
@@ -109,7 +109,7 @@ pub(crate) fn not_sensitive(rules: &TouchRules, offers: &[crate::offer::Placed],
         if let Some(category) = category.filter(|c| rules.sensitive.contains(*c)) {
             let message = format!("the offer \"{}\" speaks of the sensitive category \"{category}\"", placed.offer.id);
             let mend = "take the category out of the offer, or out of `sensitive` in tracking.toml";
-            out.placed(&placed.trigger, mistake("P067", message, "this offer", mend));
+            out.placed(&placed.trigger, mistake("P083", message, "this offer", mend));
         }
     }
 }

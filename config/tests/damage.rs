@@ -5,11 +5,14 @@ use std::{fs, path::Path};
 use passage_config::{Diagnostics, load_gateway, load_hub};
 use proptest::prelude::*;
 
-const FILES: [&str; 12] = [
+const FILES: [&str; 15] = [
     "hub.toml",
     "gateway-lyon.toml",
     "gateway-position.toml",
     "visit.toml",
+    "tracking.toml",
+    "channels.toml",
+    "campaigns/flyer-lyon.toml",
     "products.csv",
     "brands/maison-aubrac.toml",
     "stores/lyon-bellecour.toml",

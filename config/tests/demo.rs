@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use passage_config::{BleRadio, FenceKind, Radio, Shape, Trigger, load_gateway, load_hub, load_site};
+use passage_config::{BleRadio, FenceKind, Radio, Shape, Trigger, channel::Arrival, load_gateway, load_hub, load_site};
 
 fn demo(file: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("demo").join(file)
@@ -23,6 +23,20 @@ fn the_demo_hub_loads() {
     assert!(hub.imports.crm.as_ref().is_some_and(|p| p.is_absolute()));
     assert!(hub.database.starts_with("sqlite:/") || cfg!(windows));
     assert_eq!(hub.hard_window.to_string(), "Mo-Sa 08:00-20:00");
+}
+
+#[test]
+fn the_demo_says_what_touchpoints_may_tell_and_where_codes_lead() {
+    let hub = load_hub(&demo("hub.toml")).unwrap();
+    let touch = &hub.site.touch;
+    assert!(touch.plan.as_ref().is_some_and(|plan| plan["shop-site"].fields.is_none() && !plan["csv"].kinds.contains("ticket")));
+    assert_eq!(touch.links["flyer-lyon-coats"].campaign, "flyer-lyon");
+    assert_eq!(touch.numbers["+33199004710"], "flyer-lyon");
+    assert_eq!(touch.events["Size Guide Opened"], "engaged");
+    let arrival = Arrival { referrer: Some("www.lamode.example"), ..Arrival::default() };
+    assert_eq!(touch.channels.of(&arrival), Some("partner"));
+    assert_eq!(hub.web.sites, ["https://maison-aubrac.example"]);
+    assert!(hub.web.grants.is_empty() && !hub.web.pixel, "the pixel is off unless somebody turns it on");
 }
 
 #[test]

@@ -145,6 +145,12 @@ fn the_audience_needs_looks_on_enough_days_and_no_purchase() {
     assert_eq!(result(|c| c.touchpoints[0].at = day_of_november(2, 12, 0)), "not-viewed", "too long ago");
     assert_eq!(result(|c| c.touchpoints.iter_mut().for_each(|t| t.sku = Some("scarf".to_owned()))), "not-viewed", "another category");
     assert_eq!(result(|c| c.touchpoints.iter_mut().for_each(|t| t.sku = Some("unknown".to_owned()))), "not-viewed");
+    let sensitive = |c: &mut Case| {
+        let mut site = (*c.config.site).clone();
+        site.touch.sensitive = ["manteaux".to_owned()].into();
+        c.config.site = site.into();
+    };
+    assert_eq!(result(sensitive), "not-viewed", "a sensitive category is never spoken of");
     let bought = |sku: &str, cents| {
         let lines = vec![(sku.to_owned(), cents)];
         result(|c| c.purchases.push(Purchase { ticket: "1".to_owned(), at: day_of_november(19, 12, 0), store: store_id("lyon"), lines }))

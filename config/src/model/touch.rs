@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Secret;
+use super::{Profile, Secret};
 use crate::channel::Channels;
 
 /// Kinds of touchpoints that a tracking plan may name.
@@ -51,6 +51,8 @@ pub struct TouchRules {
     pub links: BTreeMap<String, Link>,
     /// Campaigns by the telephone number that is shown with them, as digits with the plus in front.
     pub numbers: BTreeMap<String, String>,
+    /// How files of other systems are read, by id.
+    pub profiles: BTreeMap<String, Profile>,
 }
 
 /// What one source may send.

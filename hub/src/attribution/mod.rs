@@ -58,22 +58,8 @@ pub fn window(kind: TouchKind, windows: &Windows) -> Option<Duration> {
         TouchKind::View | TouchKind::Open => Some(windows.view),
         TouchKind::Qr | TouchKind::Call => Some(windows.qr_call),
         TouchKind::OnsiteBlock => Some(windows.view),
-        // Having been sent something is no exposure, here as in the audience of an offer; and what she does in the shop or on the site by herself is
-        // part of her way, but nobody's advertising.
-        TouchKind::Send
-        | TouchKind::Unsubscribe
-        | TouchKind::Page
-        | TouchKind::Basket
-        | TouchKind::Order
-        | TouchKind::ClickCollect
-        | TouchKind::Pickup
-        | TouchKind::Return
-        | TouchKind::Ticket
-        | TouchKind::Support
-        | TouchKind::Fitting
-        | TouchKind::Assist
-        | TouchKind::Review
-        | TouchKind::Loyalty => None,
+        // No exposure: see `TouchKind::is_exposure`.
+        _ => None,
     }
 }
 
@@ -191,6 +177,11 @@ mod tests {
         let now = 100 * DAY;
         let touches = [touch("click", now, TouchKind::Click, "a"), touch("qr", now, TouchKind::Qr, "b")];
         assert_eq!(ids(&path(&touches, Millis(now), &windows())), ["qr"]);
+    }
+
+    #[test]
+    fn every_exposure_has_a_window_and_nothing_else_has() {
+        assert!(TouchKind::ALL.iter().all(|kind| window(*kind, &windows()).is_some() == kind.is_exposure()));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::store::{self, Db, StoreError, config::AppliedConfig};
 
 const DOMAIN: &str = "passage/v1/config";
-const FOLDERS: [&str; 6] = ["brands", "stores", "geofences", "campaigns", "offers", "gateways"];
+const FOLDERS: [&str; 7] = ["brands", "stores", "geofences", "campaigns", "offers", "gateways", "profiles"];
 const FILES: [&str; 5] = ["products.csv", "visit.toml", "staff.toml", "tracking.toml", "channels.toml"];
 
 /// Why a configuration did not go live.

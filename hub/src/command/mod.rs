@@ -23,7 +23,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use passage_config::{HubConfig, load_hub};
+use passage_config::{HubConfig, Rows, load_hub};
 use passage_protocol::{StoreId, sign::Pinned};
 
 use crate::{identity::Keyring, ingest::HubKeys, offer, store::Db};
@@ -45,10 +45,23 @@ enum Command {
     Run,
     /// Read all files and name every mistake; exit 1 if there is one.
     Check,
-    /// Read members, touchpoints and till tickets from the CSV files that hub.toml names, and name every refused row.
-    Import,
+    /// Read members, touchpoints and till tickets from the CSV files that hub.toml names, or one other file, and name every refused row.
+    Import {
+        /// A file of another system.
+        #[arg(requires = "how")]
+        file: Option<PathBuf>,
+        /// How it is read: the name of a file in profiles/, without its ending.
+        #[arg(long, requires = "file", group = "how")]
+        profile: Option<String>,
+        /// What the rows are, when the columns are ours: touchpoints, totals, members, tills or street.
+        #[arg(long, requires = "file", group = "how", value_parser = rows)]
+        rows: Option<Rows>,
+    },
     /// Print visits, messages, decisions and campaigns of a day.
     Report {
+        /// Instead of the day: what each source of touchpoints told and what was refused, in the last 28 days up to it.
+        #[arg(long)]
+        completeness: bool,
         /// The day in the shops' time, for example 2026-11-20; today if left out.
         #[arg(long)]
         day: Option<chrono::NaiveDate>,
@@ -163,8 +176,17 @@ impl Command {
             Self::Run => return run::run(config).await,
             #[cfg(feature = "city")]
             Self::City(args) => return Ok(city::city(&args)),
-            Self::Import => return import::import(&config).await,
-            Self::Report { day } => {
+            Self::Import { file: None, .. } => return import::import(&config).await,
+            Self::Import { file: Some(file), profile, rows } => {
+                let (db, live) = open_as_it_runs(&config).await?;
+                db.close().await;
+                return import::import_one(&live, &file, profile.as_deref(), rows).await;
+            }
+            Self::Report { completeness: true, day } => {
+                let (db, live) = open_as_it_runs(&config).await?;
+                report::completeness(&db, &live, day).await?;
+            }
+            Self::Report { day, .. } => {
                 let (db, live) = open_as_it_runs(&config).await?;
                 report::report(&db, &live, day).await?;
             }
@@ -207,6 +229,14 @@ impl Command {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn rows(word: &str) -> Result<Rows, String> {
+    Rows::ALL
+        .iter()
+        .find(|(name, _)| *name == word)
+        .map(|(_, rows)| *rows)
+        .ok_or_else(|| "touchpoints, totals, members, tills or street".to_owned())
 }
 
 /// The key of one shop, or the master.

@@ -6,7 +6,7 @@ use passage_config::HubConfig;
 use passage_protocol::Millis;
 
 use crate::{
-    report::{Span, summary},
+    report::{Span, completeness, summary},
     store::Db,
 };
 
@@ -15,6 +15,14 @@ pub async fn report(db: &Db, config: &HubConfig, day: Option<NaiveDate>) -> anyh
     let zone = config.site.stores.values().next().map_or(chrono_tz::UTC, |s| s.timezone);
     let day = day.unwrap_or_else(|| today(config, zone));
     println!("{day} ({zone})\n\n{}", summary(db, config, span(day, zone)).await?);
+    Ok(())
+}
+
+/// Prints what each source of touchpoints told in the 28 days up to a day.
+pub async fn completeness(db: &Db, config: &HubConfig, day: Option<NaiveDate>) -> anyhow::Result<()> {
+    let zone = config.site.stores.values().next().map_or(chrono_tz::UTC, |s| s.timezone);
+    let day = day.unwrap_or_else(|| today(config, zone));
+    println!("{}", completeness::text(db, config, day - Days::new(27)).await?);
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono_tz::Tz;
-use passage_config::{Audience, Exposed, Product, ViewedNotBought};
+use passage_config::{Audience, Exposed, Product, Site, ViewedNotBought};
 use passage_protocol::Millis;
 
 use crate::{
@@ -41,7 +41,7 @@ pub fn needs_touchpoints(audience: &Audience) -> bool {
 /// How many exposures to the campaign lie in the look-back before `at`. Having been sent something is no exposure.
 pub fn exposures(history: &History<'_>, exposed: &Exposed, at: Millis) -> u32 {
     let fits = |t: &&Touchpoint| {
-        t.campaign.as_ref() == Some(&exposed.campaign) && t.kind != TouchKind::Send && at - exposed.within <= t.at && t.at <= at
+        t.campaign.as_ref() == Some(&exposed.campaign) && t.kind.is_exposure() && at - exposed.within <= t.at && t.at <= at
     };
     u32::try_from(history.touchpoints.iter().filter(fits).count()).unwrap_or(u32::MAX)
 }
@@ -55,14 +55,9 @@ struct Looks {
 }
 
 /// The product that she looked at most (then: last) among those that fit `rule` and that she has not bought in the look-back before `at`; `None`
-/// without one. A product that the catalogue does not know is never spoken of; a line with a negative amount is a return, not a purchase.
-pub fn viewed_not_bought(
-    history: &History<'_>,
-    rule: &ViewedNotBought,
-    products: &BTreeMap<String, Product>,
-    zone: Tz,
-    at: Millis,
-) -> Option<Pick> {
+/// without one. A product that the catalogue does not know is never spoken of, nor one of a sensitive category; a line with a negative amount is a
+/// return, not a purchase.
+pub fn viewed_not_bought(history: &History<'_>, rule: &ViewedNotBought, site: &Site, zone: Tz, at: Millis) -> Option<Pick> {
     let recent = |t: Millis| at - rule.within <= t && t <= at;
     let bought: BTreeSet<&str> =
         history.purchases.iter().filter(|p| recent(p.at)).flat_map(|p| p.lines.iter().filter(|l| l.1 >= 0).map(|l| l.0.as_str())).collect();
@@ -78,7 +73,7 @@ pub fn viewed_not_bought(
         }
     }
     let fits = |sku: &str, look: &Looks| {
-        let product = products.get(sku)?;
+        let product = site.products.get(sku).filter(|_| !site.is_sensitive(sku))?;
         let days = u32::try_from(look.days.len()).unwrap_or(u32::MAX);
         let enough = look.views >= rule.min_views && days >= rule.min_days;
         let wanted = rule.category.as_ref().is_none_or(|c| *c == product.category) && !bought.contains(sku);

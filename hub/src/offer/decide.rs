@@ -225,7 +225,7 @@ fn audience(inputs: &Inputs<'_>, notes: &mut Notes) -> Option<Pick> {
         None => notes.skip(Reason::NotViewed, "the offer asks for no product looked at"),
         Some(_) if !(may_match && may_speak) => notes.skip(Reason::NotViewed, "cannot be judged without consent"),
         Some(rule) => {
-            let pick = audience::viewed_not_bought(&inputs.history, rule, &inputs.site.products, inputs.store.timezone, inputs.now);
+            let pick = audience::viewed_not_bought(&inputs.history, rule, inputs.site, inputs.store.timezone, inputs.now);
             notes.check(Reason::NotViewed, pick.is_some(), || match &pick {
                 Some(p) => format!("looked at {} {} times on {} days and did not buy it", p.product.sku, p.views, p.days),
                 None => {

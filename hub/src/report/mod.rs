@@ -1,6 +1,7 @@
 //! Honest numbers: visits by label, messages by fate, and what each campaign led to. Rows with too few members are withheld.
 
 mod campaign;
+pub mod completeness;
 pub(crate) mod text;
 
 pub use campaign::{CampaignRow, Conversions, Withheld, campaigns};

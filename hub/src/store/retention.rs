@@ -4,7 +4,7 @@ use passage_protocol::Millis;
 
 use crate::{
     args,
-    store::{StoreError, Tx, counter, decision, regular, visit},
+    store::{StoreError, Tx, counter, decision, regular, tally, visit},
 };
 
 /// Everything from before these times may go.
@@ -38,6 +38,7 @@ pub async fn forget(tx: &mut Tx, cuts: Cuts) -> Result<Vec<(&'static str, u64)>,
         ("moments at the counter", counter::purge(tx, cuts.counter).await?),
         ("regulars", regular::purge(tx, cuts.now).await?),
         ("touchpoints", tx.execute("DELETE FROM touchpoint WHERE at < $1", args![cuts.visits]).await?),
+        ("counts of touchpoints", tally::purge(tx, cuts.visits).await?),
         ("purchases", tx.execute("DELETE FROM purchase WHERE at < $1", args![cuts.visits]).await?),
         ("messages", tx.execute(messages, args![cuts.visits]).await?),
         ("decisions", decision::purge(tx, cuts.refused, cuts.visits).await?),

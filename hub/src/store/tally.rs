@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use passage_protocol::Millis;
+
 use crate::{
     args,
     store::{StoreError, Tx, bulk::Column},
@@ -60,4 +62,12 @@ pub async fn totals_since(tx: &mut Tx, day: i64) -> Result<Vec<(String, String, 
                GROUP BY source, campaign, channel, kind ORDER BY source, campaign, channel, kind";
     let rows = tx.fetch(sql, args![day]).await?;
     rows.iter().map(|row| Ok((row.text(0)?, row.text(1)?, row.text(2)?, row.text(3)?, row.int(4)?))).collect()
+}
+
+/// Deletes counts of days before `cut`, and advertising in the street that ended before it.
+pub async fn purge(tx: &mut Tx, cut: Millis) -> Result<u64, StoreError> {
+    let day = cut.0.div_euclid(86_400_000);
+    let street = tx.execute("DELETE FROM store_exposure WHERE ends < $1", args![cut]).await?;
+    let totals = tx.execute("DELETE FROM exposure_total WHERE day < $1", args![day]).await?;
+    Ok(street + totals + tx.execute("DELETE FROM touchpoint_tally WHERE day < $1", args![day]).await?)
 }

@@ -15,6 +15,7 @@ use crate::{
     touchpoint::{
         Detail, Purchase, TouchKind, Touchpoint,
         till::{TillLine, TillVerdict},
+        totals::StoreExposure,
     },
     visit::Kind,
 };
@@ -121,6 +122,49 @@ fn moments<'a>(touches: impl Iterator<Item = &'a Touchpoint>) -> Vec<Moment> {
         })
     };
     touches.filter_map(moment).collect()
+}
+
+/// Puts touchpoints in the place of others with the same id, where they say something else. The answer says for each whether it did.
+pub async fn correct(tx: &mut Tx, touches: &[&Touchpoint], received_at: Millis) -> Result<Vec<bool>, StoreError> {
+    let known = "SELECT id, at, kind, campaign, channel, sku, size, identifier_kind, identifier, \
+                 source, medium, click_id, category, store, variant, outcome, order_key, cents FROM touchpoint WHERE id = $1";
+    let mut changed = Vec::with_capacity(touches.len());
+    for touch in touches {
+        let row = tx.fetch_optional(known, args![&touch.id]).await?;
+        let other = row.as_ref().map(touchpoint).transpose()?.is_some_and(|known| known != **touch);
+        if other {
+            tx.execute("DELETE FROM touchpoint WHERE id = $1", args![&touch.id]).await?;
+            tx.insert_columns(INSERT, &columns(&[touch], received_at), "ON CONFLICT DO NOTHING").await?;
+        }
+        changed.push(other);
+    }
+    Ok(changed)
+}
+
+/// Stores advertising near a store, or what a later file says of it; `false` if that changed nothing.
+pub async fn put_store_exposure(tx: &mut Tx, e: &StoreExposure) -> Result<bool, StoreError> {
+    let sql = "INSERT INTO store_exposure (id, store, campaign, channel, starts, ends) VALUES ($1, $2, $3, $4, $5, $6) \
+               ON CONFLICT (id) DO UPDATE SET store = excluded.store, campaign = excluded.campaign, channel = excluded.channel, \
+               starts = excluded.starts, ends = excluded.ends \
+               WHERE store_exposure.store <> excluded.store OR store_exposure.campaign <> excluded.campaign \
+               OR store_exposure.channel <> excluded.channel OR store_exposure.starts <> excluded.starts OR store_exposure.ends <> excluded.ends";
+    Ok(tx.execute(sql, args![&e.id, &e.store, &e.campaign, &e.channel, e.starts, e.ends]).await? == 1)
+}
+
+/// Advertising near a store between two times, by its begin.
+pub async fn store_exposures(tx: &mut Tx, store: &str, from: Millis, to: Millis) -> Result<Vec<StoreExposure>, StoreError> {
+    let sql = "SELECT id, store, campaign, channel, starts, ends FROM store_exposure WHERE store = $1 AND ends > $2 AND starts < $3 ORDER BY starts, id";
+    let read = |row: &Row| {
+        Ok(StoreExposure {
+            id: row.text(0)?,
+            store: row.text(1)?,
+            campaign: row.text(2)?,
+            channel: row.text(3)?,
+            starts: row.millis(4)?,
+            ends: row.millis(5)?,
+        })
+    };
+    tx.fetch(sql, args![store, from, to]).await?.iter().map(read).collect()
 }
 
 fn columns<'a>(touches: &[&'a Touchpoint], received_at: Millis) -> Vec<Column<'a>> {

@@ -41,7 +41,8 @@ const COLUMNS: [&str; 19] = [
 const NEEDED: [&str; 4] = ["at", "kind", "identifier_kind", "identifier"];
 const CHUNK: usize = 500;
 
-/// Imports touchpoints: the columns are those of [`RawTouch`]. A row with a known key changes nothing. `source` is put in front of each key, so that
+/// Imports touchpoints: the columns are those of [`RawTouch`]. A row with a known key takes the place of the
+/// older one if it says something else, and changes nothing if it does not. `source` is put in front of each key, so that
 /// files of two systems do not collide; the tracking plan and the channel rules of `config` apply to it as to any other source.
 pub async fn import_touchpoints(
     db: &Db,
@@ -118,11 +119,22 @@ async fn flush(
     }
     let mut tx = db.begin().await?;
     let new = store::touchpoint::insert(&mut tx, chunk, now).await?;
+    let known: Vec<&Touchpoint> = chunk.iter().zip(&new).filter(|(_, new)| !**new).map(|(touch, _)| touch).collect();
+    let changed = store::touchpoint::correct(&mut tx, &known, now).await?;
     tx.commit().await?;
-    chunk.iter().zip(&new).for_each(|(touch, new)| counts.taken(Told::of(touch), *new));
-    let stored = new.iter().filter(|n| **n).count();
-    report.stored += stored as u64;
-    report.unchanged += (chunk.len() - stored) as u64;
+    for (touch, changed) in known.iter().zip(&changed) {
+        if *changed {
+            counts.corrected(touch.kind);
+            report.corrected += 1;
+        } else {
+            counts.taken(Told::of(touch), false);
+            report.unchanged += 1;
+        }
+    }
+    for (touch, _) in chunk.iter().zip(&new).filter(|(_, new)| **new) {
+        counts.taken(Told::of(touch), true);
+        report.stored += 1;
+    }
     chunk.clear();
     Ok(())
 }

@@ -3,11 +3,14 @@
 pub mod import;
 pub mod intake;
 pub mod member_link;
+pub mod parquet;
+pub mod profile;
 pub mod row;
 pub mod table;
 pub mod tags;
 pub mod tally;
 pub mod till;
+pub mod totals;
 pub mod writer;
 
 use std::str::FromStr;
@@ -61,6 +64,14 @@ words! {
         Loyalty = "loyalty",
         /// Saw a block of the site that puts an offer forward.
         OnsiteBlock = "onsite_block",
+    }
+}
+
+impl TouchKind {
+    /// True if a campaign can reach somebody by it. Having been sent something is no exposure, and what she does in the shop or on the site by herself is
+    /// part of her way but nobody's advertising.
+    pub fn is_exposure(self) -> bool {
+        matches!(self, Self::View | Self::Engaged | Self::Click | Self::Open | Self::Qr | Self::Call | Self::OnsiteBlock)
     }
 }
 

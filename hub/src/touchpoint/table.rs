@@ -41,6 +41,8 @@ pub struct ImportReport {
     pub stored: u64,
     /// Known already; nothing changed.
     pub unchanged: u64,
+    /// In the place of older ones with the same key.
+    pub corrected: u64,
     /// Not kept because she consents to nothing that this product does with members.
     pub not_kept: u64,
     /// Not taken at all; see `faults`.
@@ -69,7 +71,12 @@ impl ImportReport {
 impl fmt::Display for ImportReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} rows: {} stored, {} unchanged", self.rows, self.stored, self.unchanged)?;
-        for (count, what) in [(self.not_kept, "not kept (no consent)"), (self.refused, "refused"), (self.conflicts, "conflicts")] {
+        for (count, what) in [
+            (self.corrected, "corrected"),
+            (self.not_kept, "not kept (no consent)"),
+            (self.refused, "refused"),
+            (self.conflicts, "conflicts"),
+        ] {
             if count > 0 {
                 write!(f, ", {count} {what}")?;
             }
@@ -117,8 +124,7 @@ impl<R: BufRead> Table<R> {
             None => return Err(ImportError::Header(format!("the file is empty; its first line names the columns: {}", needed.join(",")))),
         };
         let header = header.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&header);
-        let count = |b: u8| header.iter().filter(|c| **c == b).count();
-        let separator = b",;\t".iter().copied().max_by_key(|b| (count(*b), *b == b',')).unwrap_or(b',');
+        let separator = separator_of(header);
         let names = cells(header, separator).map_err(|reason| ImportError::Header(reason.to_owned()))?;
         let mut columns = BTreeMap::new();
         for (i, name) in names.iter().map(|n| n.trim().to_ascii_lowercase()).enumerate() {
@@ -158,8 +164,14 @@ impl<R: BufRead> Table<R> {
     }
 }
 
+/// The one of `,`, `;` and tab that a header uses.
+pub(super) fn separator_of(header: &[u8]) -> u8 {
+    let count = |b: u8| header.iter().filter(|c| **c == b).count();
+    b",;\t".iter().copied().max_by_key(|b| (count(*b), *b == b',')).unwrap_or(b',')
+}
+
 /// One line without its end; too long ones are skipped to their end.
-fn read_line(source: &mut impl BufRead) -> std::io::Result<Option<Result<Vec<u8>, &'static str>>> {
+pub(super) fn read_line(source: &mut impl BufRead) -> std::io::Result<Option<Result<Vec<u8>, &'static str>>> {
     let mut line = Vec::new();
     let (mut too_long, mut any) = (false, false);
     loop {
@@ -187,7 +199,7 @@ fn read_line(source: &mut impl BufRead) -> std::io::Result<Option<Result<Vec<u8>
 }
 
 /// Divides a line into cells. Quoted cells may hold the separator, and quotes written twice.
-fn cells(line: &[u8], separator: u8) -> Result<Vec<String>, &'static str> {
+pub(super) fn cells(line: &[u8], separator: u8) -> Result<Vec<String>, &'static str> {
     let text = std::str::from_utf8(line).map_err(|_| "the line is not UTF-8; save the file as UTF-8")?;
     let separator = char::from(separator);
     let (mut out, mut cell, mut quoted) = (Vec::new(), String::new(), false);
