@@ -20,7 +20,7 @@ use crate::{
     api::{Api, ApiError},
     console::{Console, ConsoleError},
     fleet::{Enrolment, FleetError, Watch},
-    identity::{Keyring, Resolver},
+    identity::{Keyring, Resolver, key_watch},
     ingest::{HubKeys, Ingest, Parked, keys::KeysError},
     notice::Notices,
     offer::Worker,
@@ -157,6 +157,7 @@ impl Hub {
         spawn(&mut tasks, "parked", parked.run(stop.clone()));
         spawn(&mut tasks, "worker", worker.run(stop.clone()));
         spawn(&mut tasks, "sender", sender.run(stop.clone()));
+        spawn(&mut tasks, "keys", key_watch::run(services.keyring.clone(), stop.clone()));
         spawn(&mut tasks, "retention", retention.run(stop.clone()));
         spawn(&mut tasks, "console", pages.run(console_socket, stop.clone()));
         spawn(&mut tasks, "api", services.run(api_socket, stop));

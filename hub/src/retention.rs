@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::store::{
     Db, StoreError, counter,
     prune::prune,
-    retention::{Cuts, forget},
+    retention::{Cuts, count, forget},
 };
 
 /// Machine time between two looks.
@@ -54,10 +54,21 @@ impl Retention {
     /// The database.
     pub async fn step(&self) -> Result<Vec<(&'static str, u64)>, StoreError> {
         let (now, keep) = (self.clock.now(), self.config.borrow().retention);
-        let cuts =
-            Cuts { events: now - keep.events, visits: now - keep.visits, refused: now - keep.refused, counter: now - counter::KEPT, now };
+        let day = Duration::from_secs(86_400);
+        let cuts = Cuts {
+            events: now - keep.events,
+            visits: now - keep.visits,
+            refused: now - keep.refused,
+            counter: now - counter::KEPT,
+            pages: now - day,
+            erased: now - 2 * day,
+            ended: now - 30 * day,
+            now,
+        };
         let mut tx = self.db.begin().await?;
         let mut forgotten = forget(&mut tx, cuts).await?;
+        let today = chrono::DateTime::from_timestamp_millis(now.0).unwrap_or_default().date_naive().to_string();
+        count(&mut tx, &today, &forgotten).await?;
         tx.commit().await?;
         forgotten.push(("event keys", prune(&self.db, now, keep.events.max(KEYS)).await?));
         Ok(forgotten)

@@ -36,8 +36,10 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
-    middleware,
+    extract::{DefaultBodyLimit, Request},
+    http::{StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
 use passage_config::HubConfig;
@@ -48,6 +50,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     identity::{Keyring, Resolver},
     notice::Notices,
+    privacy::payload::unfit_body,
     store::Db,
 };
 use desk::Desk;
@@ -102,6 +105,7 @@ impl Api {
             .merge(touchpoints)
             .merge(me::router(Arc::clone(&self)))
             .layer(DefaultBodyLimit::max(MAX_BODY))
+            .layer(middleware::from_fn(no_images))
             .layer(middleware::from_fn_with_state(self, cors::cors))
     }
 
@@ -134,6 +138,16 @@ impl Api {
             served.cancel();
         };
         tokio::join!(serve, desk.flush(&served));
+    }
+}
+
+/// Refuses what says that it is a picture or a film: no route takes one, and a face must not come near a log or a queue. Bodies that are images
+/// without saying so are no JSON and are refused where they are read.
+async fn no_images(request: Request, next: Next) -> Response {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    match unfit_body(kind, &[]) {
+        Some(unfit) => Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, unfit.code(), unfit.to_string()).into_response(),
+        None => next.run(request).await,
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The API token is the write key: user of `Authorization: Basic`, or `writeKey` in the body, as the library in the browser sends it. As with the
 //! originals the answer is `{"success": true}` as soon as everything is stored or refused; what was refused is counted by reason
-//! (`passage-hub report --completeness`), because no library reads an answer.
+//! (`passage-hub report completeness`), because no library reads an answer.
 
 use std::sync::Arc;
 

@@ -59,12 +59,12 @@ enum Command {
     },
     /// Print visits, messages, decisions and campaigns of a day.
     Report {
-        /// Instead of the day: what each source of touchpoints told and what was refused, in the last 28 days up to it.
-        #[arg(long)]
-        completeness: bool,
         /// The day in the shops' time, for example 2026-11-20; today if left out.
         #[arg(long)]
         day: Option<chrono::NaiveDate>,
+        /// Something else than the day.
+        #[arg(value_enum)]
+        about: Option<report::About>,
     },
     /// Tell why a member did or did not get an offer.
     Why {
@@ -182,11 +182,12 @@ impl Command {
                 db.close().await;
                 return import::import_one(&live, &file, profile.as_deref(), rows).await;
             }
-            Self::Report { completeness: true, day } => {
+            Self::Report { about: Some(report::About::Retention), .. } => report::retention(&Db::open(&config.database).await?).await?,
+            Self::Report { about: Some(report::About::Completeness), day } => {
                 let (db, live) = open_as_it_runs(&config).await?;
                 report::completeness(&db, &live, day).await?;
             }
-            Self::Report { day, .. } => {
+            Self::Report { day, about: None } => {
                 let (db, live) = open_as_it_runs(&config).await?;
                 report::report(&db, &live, day).await?;
             }

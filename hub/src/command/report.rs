@@ -7,7 +7,7 @@ use passage_protocol::Millis;
 
 use crate::{
     report::{Span, completeness, summary},
-    store::Db,
+    store::{Db, retention::counts},
 };
 
 /// Prints the report of a day.
@@ -23,6 +23,29 @@ pub async fn completeness(db: &Db, config: &HubConfig, day: Option<NaiveDate>) -
     let zone = config.site.stores.values().next().map_or(chrono_tz::UTC, |s| s.timezone);
     let day = day.unwrap_or_else(|| today(config, zone));
     println!("{}", completeness::text(db, config, day - Days::new(27)).await?);
+    Ok(())
+}
+
+/// What else can be reported.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(super) enum About {
+    /// What was forgotten at the end of its retention, by day and table.
+    Retention,
+    /// What each source of touchpoints told and what was refused, in the 28 days up to the day.
+    Completeness,
+}
+
+/// Days of the report about retention.
+const DAYS: u32 = 31;
+
+/// Prints what was forgotten at the end of its retention: a row for each day and table.
+pub(super) async fn retention(db: &Db) -> anyhow::Result<()> {
+    let rows = counts(db, DAYS).await?;
+    println!("{:<12}{:<24}{:>12}", "day (UTC)", "table", "forgotten");
+    rows.iter().for_each(|(day, what, n)| println!("{day:<12}{what:<24}{n:>12}"));
+    if rows.is_empty() {
+        println!("nothing yet: a running hub looks every hour");
+    }
     Ok(())
 }
 

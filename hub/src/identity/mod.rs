@@ -4,6 +4,7 @@ pub mod consent;
 pub mod crm;
 pub mod graph;
 pub mod import;
+pub mod key_watch;
 pub mod keyring;
 pub mod ledger;
 pub mod member;

@@ -127,7 +127,8 @@ fn longest_window(config: &HubConfig) -> std::time::Duration {
 
 /// Store and start of the first qualified visit per member, store and store-local day.
 async fn visits_by_member(tx: &mut Tx, config: &HubConfig, span: Span) -> Result<BTreeMap<MemberId, Vec<(String, Millis)>>, StoreError> {
-    let sql = "SELECT member, store, start_at FROM visit WHERE label = 'qualified' AND start_at >= $1 AND start_at < $2 ORDER BY start_at";
+    let sql = "SELECT member, store, start_at FROM visit v WHERE label = 'qualified' AND start_at >= $1 AND start_at < $2 \
+               AND NOT EXISTS (SELECT 1 FROM restriction r WHERE r.member = v.member) ORDER BY start_at";
     let mut seen = BTreeSet::new();
     let mut found: BTreeMap<MemberId, Vec<(String, Millis)>> = BTreeMap::new();
     for row in tx.fetch(sql, args![span.from, span.to]).await? {
@@ -148,7 +149,8 @@ fn local_day(config: &HubConfig, store: &str, at: Millis) -> i64 {
 
 async fn members_with_purchases(tx: &mut Tx, span: Span) -> Result<Vec<MemberId>, StoreError> {
     let sql = "SELECT DISTINCT i.member FROM purchase p JOIN identifier i ON i.kind = p.identifier_kind AND i.key = p.identifier \
-               WHERE p.at >= $1 AND p.at < $2 AND i.member IS NOT NULL";
+               WHERE p.at >= $1 AND p.at < $2 AND i.member IS NOT NULL \
+               AND NOT EXISTS (SELECT 1 FROM restriction r WHERE r.member = i.member)";
     tx.fetch(sql, args![span.from, span.to]).await?.iter().map(|r| r.int(0).map(MemberId)).collect()
 }
 

@@ -64,8 +64,8 @@ async fn visits_by_label(tx: &mut Tx, span: Span) -> Result<Vec<(String, i64)>, 
 }
 
 async fn messages_by_fate(tx: &mut Tx, span: Span) -> Result<Vec<(String, String, String, i64)>, StoreError> {
-    let sql = "SELECT offer, state, COALESCE(reason, ''), COUNT(*) FROM message WHERE planned_at >= $1 AND planned_at < $2 \
-               GROUP BY offer, state, COALESCE(reason, '') ORDER BY 1, 2, 3";
+    let sql = "SELECT offer, state, COALESCE(reason, ''), COUNT(*) FROM message m WHERE planned_at >= $1 AND planned_at < $2 \
+               AND NOT EXISTS (SELECT 1 FROM restriction r WHERE r.member = m.member) GROUP BY offer, state, COALESCE(reason, '') ORDER BY 1, 2, 3";
     let rows = tx.fetch(sql, args![span.from, span.to]).await?;
     rows.iter().map(|r| Ok((r.text(0)?, r.text(1)?, r.text(2)?, r.int(3)?))).collect()
 }

@@ -71,7 +71,8 @@ pub async fn list(db: &Db, from: Millis, to: Millis, limit: u32) -> Result<Vec<D
 
 /// How many decisions in `[from, to)` had each result, by offer.
 pub async fn summary(tx: &mut Tx, from: Millis, to: Millis) -> Result<Vec<(String, Outcome, i64)>, StoreError> {
-    let sql = "SELECT offer, result, COUNT(*) FROM decision WHERE at >= $1 AND at < $2 GROUP BY offer, result ORDER BY offer, result";
+    let sql = "SELECT offer, result, COUNT(*) FROM decision d WHERE at >= $1 AND at < $2 \
+               AND NOT EXISTS (SELECT 1 FROM restriction r WHERE r.member = d.member) GROUP BY offer, result ORDER BY offer, result";
     let read = |row: &Row| {
         let result = Outcome::from_word(&row.text(1)?).ok_or(StoreError::Corrupt("decision result"))?;
         Ok((row.text(0)?, result, row.int(2)?))

@@ -28,6 +28,7 @@ pub async fn of_member(tx: &mut Tx, member: MemberId, since: Millis) -> Result<V
                JOIN touchpoint t ON t.identifier = i.key AND t.identifier_kind = i.kind \
                WHERE i.member = $1 AND t.at >= $2 AND t.at >= i.since \
                AND EXISTS (SELECT 1 FROM consent_now c WHERE c.member = i.member AND c.purpose = 'match' AND c.granted = 1) \
+               AND NOT EXISTS (SELECT 1 FROM restriction r WHERE r.member = i.member) \
                ORDER BY t.at, t.id";
     tx.fetch(sql, args![member.0, since]).await?.iter().map(touchpoint).collect()
 }
@@ -39,6 +40,7 @@ pub async fn purchases_of(tx: &mut Tx, member: MemberId, since: Millis) -> Resul
                LEFT JOIN purchase_line l ON l.store = p.store AND l.ticket = p.ticket \
                WHERE i.member = $1 AND p.at >= $2 \
                AND EXISTS (SELECT 1 FROM consent_now c WHERE c.member = i.member AND c.purpose = 'match' AND c.granted = 1) \
+               AND NOT EXISTS (SELECT 1 FROM restriction r WHERE r.member = i.member) \
                ORDER BY p.at, p.store, p.ticket, l.line";
     let mut out: Vec<Purchase> = Vec::new();
     for row in tx.fetch(sql, args![member.0, since]).await? {

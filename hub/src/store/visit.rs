@@ -163,7 +163,8 @@ pub async fn list(db: &Db, from: Millis, to: Millis, limit: u32) -> Result<Vec<V
 
 /// How many visits that began in `[from, to)` have each label.
 pub async fn labels_summary(tx: &mut Tx, from: Millis, to: Millis) -> Result<Vec<(Label, i64)>, StoreError> {
-    let sql = "SELECT label, COUNT(*) FROM visit WHERE start_at >= $1 AND start_at < $2 GROUP BY label ORDER BY label";
+    let sql = "SELECT label, COUNT(*) FROM visit v WHERE start_at >= $1 AND start_at < $2 \
+               AND NOT EXISTS (SELECT 1 FROM restriction r WHERE r.member = v.member) GROUP BY label ORDER BY label";
     let read = |row: &Row| Ok((row.text(0)?.parse().map_err(|()| StoreError::Corrupt("visit label"))?, row.int(1)?));
     tx.fetch(sql, args![from, to]).await?.iter().map(read).collect()
 }

@@ -58,6 +58,9 @@ impl<'a> Intake<'a> {
         if at > self.now + AHEAD {
             return Err(Refusal::new("future", "at lies in the future"));
         }
+        if let Some((field, unfit)) = raw.unfit() {
+            return Err(Refusal::new(unfit.code(), format!("{field}: {unfit}")));
+        }
         let kind = kind(raw)?;
         self.planned(raw, kind)?;
         let whose = keyed(raw.identifier_kind, raw.identifier, self.keyring, self.region);

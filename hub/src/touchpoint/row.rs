@@ -3,9 +3,9 @@
 use chrono::DateTime;
 use passage_protocol::Millis;
 
-use crate::identity::{
-    IdentifierKind, Keyring,
-    normalise::{canonical, looks_like_card},
+use crate::{
+    identity::{IdentifierKind, Keyring, normalise::canonical},
+    privacy::payload::{Unfit, unfit, unfit_id},
 };
 
 /// A touchpoint as a source wrote it. `None` is a blank.
@@ -84,6 +84,12 @@ impl<'a> RawTouch<'a> {
         self.fields().into_iter().filter(|(_, value)| value.is_some_and(|v| !v.trim().is_empty())).map(|(name, _)| name)
     }
 
+    /// What may not be stored at all, and the field that has it. The identifier is left to its own rules.
+    pub(super) fn unfit(&self) -> Option<(&'static str, Unfit)> {
+        let all = self.fields().into_iter().chain([("key", self.key)]);
+        all.filter_map(|(name, value)| Some((name, look(name, value?)?))).next()
+    }
+
     /// A key made of all fields, for sources that have none.
     pub(super) fn contents(&self, keyring: &Keyring) -> String {
         let mut fields = vec![self.at, self.kind, self.campaign, self.channel, self.sku, self.size, self.identifier_kind, self.identifier];
@@ -95,6 +101,11 @@ impl<'a> RawTouch<'a> {
         let parts: Vec<&[u8]> = fields.iter().map(|f| f.unwrap_or_default().as_bytes()).collect();
         hex::encode(&keyring.hash("touchpoint contents", &parts)[..16])
     }
+}
+
+/// A click id is an id that another system drew.
+fn look(name: &str, value: &str) -> Option<Unfit> {
+    if name == "click_id" { unfit_id(value) } else { unfit(value) }
 }
 
 /// The identifier in keyed form; `Ok(None)` when there is none.
@@ -125,8 +136,8 @@ fn text_up_to(longest: usize, name: &'static str, value: Option<&str>) -> Result
     if (value.len() > longest && value.chars().count() > longest) || value.chars().any(char::is_control) {
         return Err(format!("{name}: longer than {longest} characters, or with control characters"));
     }
-    if looks_like_card(value) {
-        return Err(format!("{name}: it looks like the number of a payment card"));
+    if let Some(unfit) = look(name, value) {
+        return Err(format!("{name}: {unfit}"));
     }
     if value.contains('@') && value.contains('.') {
         return Err(format!("{name}: it looks like an e-mail address"));

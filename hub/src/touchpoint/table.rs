@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, io::BufRead};
 
-use crate::store::StoreError;
+use crate::{privacy::payload::Unfit, store::StoreError};
 
 /// Longest line in bytes.
 const LONGEST_LINE: usize = 64 * 1024;
@@ -47,6 +47,8 @@ pub struct ImportReport {
     pub not_kept: u64,
     /// Not taken at all; see `faults`.
     pub refused: u64,
+    /// Cells that were refused because nobody may store them: payment cards, images.
+    pub unfit: BTreeMap<&'static str, u64>,
     /// Keys that would have joined two persons; they stay with the first.
     pub conflicts: u64,
     /// What was wrong, at most 1000 of them. A line that is stored without its broken part has one too.
@@ -56,8 +58,12 @@ pub struct ImportReport {
 impl ImportReport {
     /// Notes a fault.
     pub fn fault(&mut self, line: u64, reason: impl Into<String>) {
+        let reason = reason.into();
+        if let Some(unfit) = Unfit::told_by(&reason) {
+            *self.unfit.entry(unfit.code()).or_default() += 1;
+        }
         if self.faults.len() < MOST_FAULTS {
-            self.faults.push(Fault { line, reason: reason.into() });
+            self.faults.push(Fault { line, reason });
         }
     }
 
@@ -81,6 +87,7 @@ impl fmt::Display for ImportReport {
                 write!(f, ", {count} {what}")?;
             }
         }
+        self.unfit.iter().try_for_each(|(code, count)| write!(f, ", {count} with {code}"))?;
         self.faults.iter().try_for_each(|fault| write!(f, "\n  line {}: {}", fault.line, fault.reason))
     }
 }

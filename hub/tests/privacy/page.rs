@@ -179,3 +179,45 @@ async fn the_app_gets_a_link_to_the_whole_page() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn images_and_card_numbers_are_refused_at_every_door_and_counted() {
+    both(async |db| {
+        let hub = Hub::start(&db).await;
+        let picture: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
+        let send = async |kind: &'static str, body: Vec<u8>| {
+            let request =
+                hub.web.post(format!("{}/v1/touchpoints", hub.url)).bearer_auth("app-token").header("content-type", kind).body(body);
+            let answer = request.send().await.unwrap();
+            (answer.status().as_u16(), answer.text().await.unwrap())
+        };
+        let (status, text) = send("image/png", picture.to_vec()).await;
+        assert!(status == 415 && text.contains("\"image\""), "{text}");
+        assert_eq!(send("application/json", picture.to_vec()).await.0, 400, "an image that does not say so is no JSON");
+        let row = |field: &str, value: &str| {
+            serde_json::json!([{ "key": "k", "at": "2026-11-20T10:12:00+01:00", "kind": "click", "identifier_kind": "email",
+                                 "identifier": "eva@example.fr", field: value }])
+        };
+        let face = format!("data:image/jpeg;base64,/9j/{}", "A".repeat(40));
+        for (field, value, code) in
+            [("sku", "4111 1111 1111 1111", "payment card"), ("campaign", face.as_str(), "image"), ("key", &face, "image")]
+        {
+            let (status, text) = send("application/json", row(field, value).to_string().into_bytes()).await;
+            assert!(status == 200 && text.contains("\"refused\":1") && text.contains(code), "{text}");
+            assert!(!text.contains("4111") && !text.contains("/9j/"), "a refusal does not repeat the value: {text}");
+        }
+        let file = format!(
+            "at,kind,identifier_kind,identifier,key,sku,campaign\n\
+             2026-11-18T10:12:00+01:00,click,email,eva@example.fr,a,4111111111111111,\n\
+             2026-11-18T10:12:00+01:00,click,email,eva@example.fr,b,,{face}\n\
+             2026-11-18T10:12:00+01:00,click,email,eva@example.fr,c,4006381333931,winter\n"
+        );
+        let config = config(site());
+        let report = passage_hub::touchpoint::import::import_touchpoints(&db, &keyring(), &config, "csv", file.as_bytes(), friday(12, 0));
+        let report = report.await.unwrap();
+        assert_eq!((report.stored, report.refused), (1, 2), "{report}");
+        assert_eq!((report.unfit["payment-card"], report.unfit["image"]), (1, 1), "{report}");
+        hub.stop.cancel();
+    })
+    .await;
+}

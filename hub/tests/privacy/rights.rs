@@ -51,7 +51,7 @@ async fn member(db: &Db, keyring: &Keyring, crm_id: &str) -> Option<MemberId> {
 pub async fn live(db: &Db, keyring: &Keyring) -> (MemberId, MemberId) {
     import(db, keyring, CRM).await;
     let touches = format!("at,kind,identifier_kind,identifier,key\n2026-11-18T10:12:00+01:00,click,email,{MAIL},1\n");
-    import_touchpoints(db, keyring, "FR", "csv", touches.as_bytes(), friday(9, 0)).await.unwrap();
+    import_touchpoints(db, keyring, &config(site()), "csv", touches.as_bytes(), friday(9, 0)).await.unwrap();
     let (ana, eva) = (member(db, keyring, "C-1").await.unwrap(), member(db, keyring, "C-2").await.unwrap());
     for (n, who) in [ana, eva].into_iter().enumerate() {
         let name = |what: &str| format!("{what}-{n}");
