@@ -54,6 +54,8 @@ impl Hub {
             signing,
             resolver,
             notices: Notices::default(),
+            enrolments: Default::default(),
+            app_calls: Default::default(),
         };
         let socket = Api::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let (url, stop) = (format!("http://{}", socket.local_addr().unwrap()), CancellationToken::new());
@@ -213,7 +215,8 @@ async fn images_and_card_numbers_are_refused_at_every_door_and_counted() {
              2026-11-18T10:12:00+01:00,click,email,eva@example.fr,c,4006381333931,winter\n"
         );
         let config = config(site());
-        let report = passage_hub::touchpoint::import::import_touchpoints(&db, &keyring(), &config, "csv", file.as_bytes(), friday(12, 0));
+        let keyring = keyring();
+        let report = passage_hub::touchpoint::import::import_touchpoints(&db, &keyring, &config, "csv", file.as_bytes(), friday(12, 0));
         let report = report.await.unwrap();
         assert_eq!((report.stored, report.refused), (1, 2), "{report}");
         assert_eq!((report.unfit["payment-card"], report.unfit["image"]), (1, 1), "{report}");

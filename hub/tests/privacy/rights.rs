@@ -106,6 +106,7 @@ pub async fn live(db: &Db, keyring: &Keyring) -> (MemberId, MemberId) {
             entity: "maison-sas".into(),
             deleted_at: None,
             denied_until: None,
+            secret: None,
         };
         let mut tx = db.begin().await.unwrap();
         installation::insert(&mut tx, keyring, &phone, &ChainKey { day: 20_777, key: [n as u8; 32] }, friday(9, 0)).await.unwrap();
