@@ -252,7 +252,7 @@ impl Db {
         Ok(rows)
     }
 
-    /// After an erasure: empties SQLite's WAL into the file, whose freed pages are overwritten. A reader may hold it up; then the next one does it.
+    /// After an erasure or a change of keys: empties SQLite's WAL into the file, whose freed pages are overwritten. A reader may hold it up; then the next one does it.
     pub async fn tidy(&self) -> Result<(), StoreError> {
         if let Self::Sqlite { write, .. } = self {
             sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(write).await?;

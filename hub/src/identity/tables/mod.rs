@@ -202,7 +202,7 @@ impl Tables {
         }
         self.live += 1;
         self.enter(slot, chain);
-        if !self.names.last_mut().is_some_and(|names| names.insert(name, slot).is_ok()) {
+        if self.names.last_mut().is_none_or(|names| names.insert(name, slot).is_err()) {
             let mut more = Index::with_room_for(self.owners.len() / 4 + 1024);
             // Slot numbers count from the first index on, so this one needs cells for them all.
             if more.insert(name, slot) == Err(Full) {

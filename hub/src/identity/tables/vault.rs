@@ -51,14 +51,14 @@ impl Vault {
 
     /// Adds a key behind the last; `folder` is where the file is made when it is needed.
     pub(super) fn push(&mut self, key: Secret, folder: &Path) -> io::Result<()> {
-        if self.keys % PIECE == 0 {
+        if self.keys.is_multiple_of(PIECE) {
             self.pieces.push(Some(Vec::with_capacity(PIECE)));
         }
         if let Some(Some(open)) = self.pieces.last_mut() {
             open.push(key);
             self.keys += 1;
         }
-        if self.keys % PIECE == 0 {
+        if self.keys.is_multiple_of(PIECE) {
             self.put_away(self.pieces.len() - 1, folder)?;
         }
         Ok(())

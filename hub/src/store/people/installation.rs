@@ -178,9 +178,14 @@ pub async fn roll_forward(db: &Db, keyring: &Keyring, day: i64) -> Result<u64, S
         }
         tx.commit().await?;
         if rows.len() < 1000 || rolled == before {
-            return Ok(rolled);
+            break;
         }
     }
+    if rolled > 0 {
+        // SQLite's log would hold the older keys until it is written over.
+        db.tidy().await?;
+    }
+    Ok(rolled)
 }
 
 /// The place of a chain key.
