@@ -13,13 +13,13 @@ use crate::{
 /// Adds counts of what became of rows.
 pub async fn add(tx: &mut Tx, counts: &BTreeMap<TallyRow, i64>) -> Result<(), StoreError> {
     let columns = [
-        Column::Text(counts.keys().map(|row| Some(row.0.as_str())).collect()),
-        Column::Int(counts.keys().map(|row| Some(row.1)).collect()),
-        Column::Text(counts.keys().map(|row| Some(row.2)).collect()),
-        Column::Text(counts.keys().map(|row| Some(row.3)).collect()),
-        Column::Int(counts.values().map(|n| Some(*n)).collect()),
+        ("source", Column::Text(counts.keys().map(|row| Some(row.0.as_str())).collect())),
+        ("day", Column::Int(counts.keys().map(|row| Some(row.1)).collect())),
+        ("kind", Column::Text(counts.keys().map(|row| Some(row.2)).collect())),
+        ("outcome", Column::Text(counts.keys().map(|row| Some(row.3)).collect())),
+        ("count", Column::Int(counts.values().map(|n| Some(*n)).collect())),
     ];
-    let head = "INSERT INTO touchpoint_tally (source, day, kind, outcome, count)";
+    let head = "INSERT INTO touchpoint_tally";
     let tail = "ON CONFLICT (source, day, kind, outcome) DO UPDATE SET count = touchpoint_tally.count + excluded.count";
     tx.insert_columns(head, &columns, tail).await.map(|_| ())
 }
@@ -38,14 +38,14 @@ pub async fn set_totals(tx: &mut Tx, counts: &BTreeMap<TotalRow, i64>) -> Result
 
 async fn write_totals(tx: &mut Tx, counts: &BTreeMap<TotalRow, i64>, tail: &'static str) -> Result<(), StoreError> {
     let columns = [
-        Column::Text(counts.keys().map(|row| Some(row.0.as_str())).collect()),
-        Column::Int(counts.keys().map(|row| Some(row.1)).collect()),
-        Column::Text(counts.keys().map(|row| Some(row.2.as_str())).collect()),
-        Column::Text(counts.keys().map(|row| Some(row.3.as_str())).collect()),
-        Column::Text(counts.keys().map(|row| Some(row.4)).collect()),
-        Column::Int(counts.values().map(|n| Some(*n)).collect()),
+        ("source", Column::Text(counts.keys().map(|row| Some(row.0.as_str())).collect())),
+        ("day", Column::Int(counts.keys().map(|row| Some(row.1)).collect())),
+        ("campaign", Column::Text(counts.keys().map(|row| Some(row.2.as_str())).collect())),
+        ("channel", Column::Text(counts.keys().map(|row| Some(row.3.as_str())).collect())),
+        ("kind", Column::Text(counts.keys().map(|row| Some(row.4)).collect())),
+        ("count", Column::Int(counts.values().map(|n| Some(*n)).collect())),
     ];
-    let head = "INSERT INTO exposure_total (source, day, campaign, channel, kind, count)";
+    let head = "INSERT INTO exposure_total";
     tx.insert_columns(head, &columns, tail).await.map(|_| ())
 }
 

@@ -9,7 +9,7 @@ use crate::{
     identity::{IdentifierKind, Key, MemberId},
     store::{
         Row, StoreError, Tx,
-        bulk::Column,
+        bulk::{Column, Named},
         counter::{self, Moment},
     },
     touchpoint::{
@@ -85,20 +85,27 @@ fn touchpoint(row: &Row) -> Result<Touchpoint, StoreError> {
     })
 }
 
-const INSERT: &str = "INSERT INTO touchpoint (id, at, kind, campaign, channel, sku, size, identifier_kind, identifier, \
-                      source, medium, click_id, category, store, variant, outcome, order_key, cents, received_at)";
+const INSERT: &str = "INSERT INTO touchpoint";
 
 /// Stores touchpoints whose id is new. The answer says for each whether it was; of two with one id in `touches` the first is.
+///
+/// Nearly always all are new, and then the number of rows says it all. Only when it does not, the statement is taken back and asks which they were.
 pub async fn insert(tx: &mut Tx, touches: &[Touchpoint], received_at: Millis) -> Result<Vec<bool>, StoreError> {
     let mut seen = HashSet::with_capacity(touches.len());
-    let mut fresh: Vec<&Touchpoint> = touches.iter().filter(|t| seen.insert(t.id.as_str())).collect();
+    let first: Vec<bool> = touches.iter().map(|t| seen.insert(t.id.as_str())).collect();
+    let mut fresh: Vec<&Touchpoint> = touches.iter().zip(&first).filter(|(_, first)| **first).map(|(t, _)| t).collect();
     // Neighbours in the index are written together, and two transactions that hold the same ids meet them in the same order.
     fresh.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-    let rows = tx.insert_columns(INSERT, &columns(&fresh, received_at), "ON CONFLICT DO NOTHING RETURNING id").await?;
-    if rows.len() == touches.len() {
-        counter::insert(tx, &moments(touches.iter()), received_at).await?;
-        return Ok(vec![true; touches.len()]);
+    let columns = columns(&fresh, received_at);
+    tx.execute("SAVEPOINT touchpoints", args![]).await?;
+    if tx.insert_columns(INSERT, &columns, "ON CONFLICT DO NOTHING").await? == fresh.len() as u64 {
+        tx.execute("RELEASE SAVEPOINT touchpoints", args![]).await?;
+        counter::insert(tx, &moments(fresh.into_iter()), received_at).await?;
+        return Ok(first);
     }
+    tx.execute("ROLLBACK TO SAVEPOINT touchpoints", args![]).await?;
+    let rows = tx.insert_columns_returning(INSERT, &columns, "ON CONFLICT DO NOTHING RETURNING id").await?;
+    tx.execute("RELEASE SAVEPOINT touchpoints", args![]).await?;
     let mut stored = rows.iter().map(|row| row.text(0)).collect::<Result<HashSet<String>, _>>()?;
     counter::insert(tx, &moments(fresh.into_iter().filter(|t| stored.contains(&t.id))), received_at).await?;
     Ok(touches.iter().map(|t| stored.remove(&t.id)).collect())
@@ -169,28 +176,28 @@ pub async fn store_exposures(tx: &mut Tx, store: &str, from: Millis, to: Millis)
     tx.fetch(sql, args![store, from, to]).await?.iter().map(read).collect()
 }
 
-fn columns<'a>(touches: &[&'a Touchpoint], received_at: Millis) -> Vec<Column<'a>> {
+fn columns<'a>(touches: &[&'a Touchpoint], received_at: Millis) -> Vec<Named<'a>> {
     let text = |cell: fn(&Touchpoint) -> Option<&str>| Column::Text(touches.iter().map(|t| cell(t)).collect());
     vec![
-        text(|t| Some(&t.id)),
-        Column::Int(touches.iter().map(|t| Some(t.at.0)).collect()),
-        text(|t| Some(t.kind.word())),
-        text(|t| t.campaign.as_deref()),
-        text(|t| t.channel.as_deref()),
-        text(|t| t.sku.as_deref()),
-        text(|t| t.size.as_deref()),
-        text(|t| Some(t.identifier_kind.word())),
-        Column::Blob(touches.iter().map(|t| Some(t.identifier.0.as_slice())).collect()),
-        text(|t| t.detail.source.as_deref()),
-        text(|t| t.detail.medium.as_deref()),
-        text(|t| t.detail.click_id.as_deref()),
-        text(|t| t.detail.category.as_deref()),
-        text(|t| t.detail.store.as_deref()),
-        text(|t| t.detail.variant.as_deref()),
-        text(|t| t.detail.outcome.as_deref()),
-        Column::Blob(touches.iter().map(|t| t.detail.order.as_ref().map(|key| key.0.as_slice())).collect()),
-        Column::Int(touches.iter().map(|t| t.detail.cents).collect()),
-        Column::Int(vec![Some(received_at.0); touches.len()]),
+        ("id", text(|t| Some(&t.id))),
+        ("at", Column::Int(touches.iter().map(|t| Some(t.at.0)).collect())),
+        ("kind", text(|t| Some(t.kind.word()))),
+        ("campaign", text(|t| t.campaign.as_deref())),
+        ("channel", text(|t| t.channel.as_deref())),
+        ("sku", text(|t| t.sku.as_deref())),
+        ("size", text(|t| t.size.as_deref())),
+        ("identifier_kind", text(|t| Some(t.identifier_kind.word()))),
+        ("identifier", Column::Blob(touches.iter().map(|t| Some(t.identifier.0.as_slice())).collect())),
+        ("source", text(|t| t.detail.source.as_deref())),
+        ("medium", text(|t| t.detail.medium.as_deref())),
+        ("click_id", text(|t| t.detail.click_id.as_deref())),
+        ("category", text(|t| t.detail.category.as_deref())),
+        ("store", text(|t| t.detail.store.as_deref())),
+        ("variant", text(|t| t.detail.variant.as_deref())),
+        ("outcome", text(|t| t.detail.outcome.as_deref())),
+        ("order_key", Column::Blob(touches.iter().map(|t| t.detail.order.as_ref().map(|key| key.0.as_slice())).collect())),
+        ("cents", Column::Int(touches.iter().map(|t| t.detail.cents).collect())),
+        ("received_at", Column::Int(vec![Some(received_at.0); touches.len()])),
     ]
 }
 
