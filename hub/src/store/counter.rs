@@ -41,7 +41,8 @@ pub async fn insert(tx: &mut Tx, moments: &[Moment], now: Millis) -> Result<(), 
     if moments.is_empty() {
         return Ok(());
     }
-    let row = |m: &&Moment| args![&m.id, m.store.as_str(), m.kind.word(), m.at, m.identifier_kind.word(), &m.identifier.0, now, None::<i64>];
+    let row =
+        |m: &&Moment| args![&m.id, m.store.as_str(), m.kind.word(), m.at, m.identifier_kind.word(), &m.identifier.0, now, None::<i64>];
     let head = "INSERT INTO counter_moment (id, store, kind, at, identifier_kind, identifier, received_at, member)";
     tx.insert_many(head, moments.iter().map(row).collect(), "ON CONFLICT DO NOTHING").await?;
     assign(tx, now).await?;
