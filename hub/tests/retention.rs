@@ -91,9 +91,17 @@ async fn each_kind_of_row_goes_at_its_own_age_and_what_must_stay_stays() {
         let retention = Retention { db: db.clone(), config, clock: Clock::stepped(NOW) };
         let forgotten = retention.step().await.unwrap();
         let told = |what: &str| forgotten.iter().find(|(name, _)| *name == what).map(|(_, rows)| *rows);
-        for (what, rows) in
-            [("events", 5), ("visits", 1), ("moments at the counter", 6), ("regulars", 7), ("touchpoints", 1), ("purchases", 1), ("messages", 1), ("decisions", 4), ("event keys", 0)]
-        {
+        for (what, rows) in [
+            ("events", 5),
+            ("visits", 1),
+            ("moments at the counter", 6),
+            ("regulars", 7),
+            ("touchpoints", 1),
+            ("purchases", 1),
+            ("messages", 1),
+            ("decisions", 4),
+            ("event keys", 0),
+        ] {
             assert_eq!(told(what), Some(rows), "{what}");
         }
         // A row for each table and day, also of what was nothing.
