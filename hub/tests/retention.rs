@@ -41,6 +41,14 @@ async fn live_a_day(db: &Db, days: u32) {
             "INSERT INTO touchpoint (id, at, kind, identifier_kind, identifier, received_at) VALUES ($1, $2, 'click', 'cookie', $3, $2)",
             args![name("touch"), at, vec![1_u8]],
         ),
+        (
+            "INSERT INTO counter_moment (id, store, kind, at, identifier_kind, identifier, received_at) VALUES ($1, 's', 'till', $2, 'cookie', $3, $2)",
+            args![name("moment"), at, vec![1_u8]],
+        ),
+        (
+            "INSERT INTO regular (member, store, reason, since_at, until_at) VALUES (1, $1, 'staff-learned', $2, $2)",
+            args![name("store"), at],
+        ),
         ("INSERT INTO purchase (store, ticket, at, received_at) VALUES ('s', $1, $2, $2)", args![name("ticket"), at]),
         ("INSERT INTO purchase_line (store, ticket, line, sku, cents) VALUES ('s', $1, 1, 'coat', 1)", args![name("ticket")]),
         (
@@ -83,9 +91,17 @@ async fn each_kind_of_row_goes_at_its_own_age_and_what_must_stay_stays() {
         let retention = Retention { db: db.clone(), config, clock: Clock::stepped(NOW) };
         let forgotten = retention.step().await.unwrap();
         let told = |what: &str| forgotten.iter().find(|(name, _)| *name == what).map(|(_, rows)| *rows);
-        for (what, rows) in
-            [("events", 5), ("visits", 1), ("touchpoints", 1), ("purchases", 1), ("messages", 1), ("decisions", 4), ("event keys", 0)]
-        {
+        for (what, rows) in [
+            ("events", 5),
+            ("visits", 1),
+            ("moments at the counter", 6),
+            ("regulars", 7),
+            ("touchpoints", 1),
+            ("purchases", 1),
+            ("messages", 1),
+            ("decisions", 4),
+            ("event keys", 0),
+        ] {
             assert_eq!(told(what), Some(rows), "{what}");
         }
         // A row for each table and day, also of what was nothing.

@@ -11,7 +11,7 @@ use passage_hub::{
     args,
     identity::{IdentifierKind, Key, Keyring, MemberId},
     notice::{Notices, What},
-    offer::Worker,
+    offer::{Worker, why::why},
     store::{
         self, Db, counter,
         work::{self, Todo, TodoKind},
@@ -228,6 +228,9 @@ async fn who_works_there_is_learned_from_a_week_and_only_the_label_is_kept() {
         assert_eq!(hub.visits().await[3].label, Label::Staff, "and the label holds");
         hub.stay("paris", day_of_november(20, 15, 0), day_of_november(20, 15, 20)).await;
         assert_eq!(hub.visits().await[4].label, Label::Qualified, "in that store alone");
+        let told = why(&hub.db, &hub.site, &LINA.code()).await.unwrap();
+        assert!(told.contains("Qualified visits: 1, the last one on 2026-11-20 15:00:00 in paris"), "{told}");
+        assert!(told.contains("not qualified because staff-learned") && told.contains("revision 1 because of regular"), "{told}");
     })
     .await;
 }

@@ -149,14 +149,14 @@ fn fixes(town: &Town, n: usize, outing: &Outing, words: &mut Vec<Word>) -> Optio
     let phones = &town.world.phones;
     let late = dice.chance(phones.late_fixes).then(|| outing.to.0 + 400_000 + whole(dice.between(5.0, 120.0) * 60_000.0));
     let every = millis(phones.fix_every).max(1000);
-    let spot = spot_m(town, outing.spot, &mut dice);
+    let spot = spot_m(town, outing, &mut dice);
     let mut at = outing.from.0 - 400_000 + whole(dice.share() * real(every));
     let mut usable: Option<(Millis, Millis)> = None;
     while at < outing.to.0 + 400_000 {
         let is_there = outing.from.0 <= at && at <= outing.to.0 && !outing.out.is_some_and(|(from, to)| from.0 <= at && at <= to.0);
         let accuracy = (phones.accuracy_m * (0.5 * dice.normal()).exp()).clamp(3.0, 500.0);
         let away = real(outing.from.0.max(at) - at).max(real(at - outing.to.0)).max(0.0) / 1000.0;
-        let place = (spot.0 + 1.3 * away, spot.1);
+        let place = (spot.0, spot.1 + 1.3 * away);
         let sigma = accuracy / 1.515;
         let east = place.0 + sigma * dice.normal();
         let north = place.1 + sigma * dice.normal();
@@ -182,10 +182,12 @@ fn fixes(town: &Town, n: usize, outing: &Outing, words: &mut Vec<Word>) -> Optio
 }
 
 /// Metres east and north of the middle of the shop.
-fn spot_m(town: &Town, spot: Spot, dice: &mut Dice) -> (f64, f64) {
-    match spot {
+fn spot_m(town: &Town, outing: &Outing, dice: &mut Dice) -> (f64, f64) {
+    // Where one of ours is to the east, the premises next door are to the west.
+    let side = if town.shops[outing.shop].wall.is_some_and(|other| other > outing.shop) { -1.0 } else { 1.0 };
+    match outing.spot {
         Spot::Inside | Spot::Above => (dice.between(-7.0, 7.0), dice.between(-7.0, 7.0)),
-        Spot::NextDoor => (town.world.phones.next_door_m, dice.between(-5.0, 5.0)),
+        Spot::NextDoor => (side * town.world.phones.next_door_m, dice.between(-5.0, 5.0)),
         Spot::Pavement => (0.0, town.world.phones.fence_m.max(10.0)),
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     identity::MemberId,
     offer::decision::{Decision, Mark, Outcome},
     store::{self, Db, StoreError},
-    visit::Visit,
+    visit::{Label, Visit},
 };
 
 /// Why there is no answer.
@@ -55,6 +55,9 @@ fn tell(site: &Site, member: MemberId, visits: &[Visit], decisions: &[Decision])
     if visits.is_empty() && decisions.is_empty() {
         out.push_str("  Nothing is recorded: not seen in or near any store, or without consent to presence.\n");
     }
+    if let Some(habit) = habit(site, visits) {
+        line(&mut out, &habit);
+    }
     for visit in visits {
         line(&mut out, &visit_line(site, visit));
         let own = decisions.iter().filter(|d| d.visit == Some(visit.id));
@@ -66,6 +69,13 @@ fn tell(site: &Site, member: MemberId, visits: &[Visit], decisions: &[Decision])
         apart.into_iter().for_each(|d| decision_lines(site, &mut out, d));
     }
     out
+}
+
+/// How often she came, and when the last time.
+fn habit(site: &Site, visits: &[Visit]) -> Option<String> {
+    let qualified: Vec<&Visit> = visits.iter().filter(|v| v.label == Label::Qualified).collect();
+    let last = qualified.iter().max_by_key(|v| v.end)?;
+    Some(format!("  Qualified visits: {}, the last one on {} in {}", qualified.len(), local(site, &last.store, last.start), last.store))
 }
 
 fn visit_line(site: &Site, visit: &Visit) -> String {

@@ -16,6 +16,8 @@ use crate::{
 
 /// A moment whose identifier is nobody's is kept so long: as long as late evidence amends visits.
 pub const KEPT: Duration = Duration::from_secs(72 * 3600);
+/// Tills whose clocks are farther ahead are not believed.
+const AHEAD: Duration = Duration::from_secs(24 * 3600);
 /// Moments that are given to their members at once.
 const PAGE: i64 = 500;
 
@@ -36,14 +38,18 @@ pub struct Moment {
     pub identifier: Key,
 }
 
-/// Stores moments that are new, and gives those whose member is known to her work.
+/// Stores moments that are new, and gives those whose member is known to her work. What is older than late evidence may be, such as a file of last
+/// year's tickets, makes no visits.
 pub async fn insert(tx: &mut Tx, moments: &[Moment], now: Millis) -> Result<(), StoreError> {
-    if moments.is_empty() {
+    let is_fresh = |m: &&Moment| m.at + KEPT >= now && m.at <= now + AHEAD;
+    let fresh: Vec<&Moment> = moments.iter().filter(is_fresh).collect();
+    if fresh.is_empty() {
         return Ok(());
     }
-    let row = |m: &Moment| args![&m.id, m.store.as_str(), m.kind.word(), m.at, m.identifier_kind.word(), &m.identifier.0, now, None::<i64>];
+    let row =
+        |m: &&Moment| args![&m.id, m.store.as_str(), m.kind.word(), m.at, m.identifier_kind.word(), &m.identifier.0, now, None::<i64>];
     let head = "INSERT INTO counter_moment (id, store, kind, at, identifier_kind, identifier, received_at, member)";
-    tx.insert_many(head, moments.iter().map(row).collect(), "ON CONFLICT DO NOTHING").await?;
+    tx.insert_many(head, fresh.iter().map(row).collect(), "ON CONFLICT DO NOTHING").await?;
     assign(tx, now).await?;
     Ok(())
 }

