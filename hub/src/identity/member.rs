@@ -66,6 +66,19 @@ macro_rules! words {
             }
         }
 
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.serialize_str(self.word())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let word = <String as serde::Deserialize>::deserialize(from)?;
+                word.parse().map_err(|()| serde::de::Error::custom(concat!("not a word of ", stringify!($name))))
+            }
+        }
+
         impl FromStr for $name {
             type Err = ();
             fn from_str(text: &str) -> Result<Self, ()> {
@@ -129,10 +142,22 @@ words! {
         Email = "email",
         /// Phone number.
         Phone = "phone",
+        /// SHA-256 of an e-mail address in Google's or Meta's form, as lower-case hex.
+        EmailSha256 = "email_sha256",
+        /// SHA-256 of a phone number, with or without its plus, as lower-case hex.
+        PhoneSha256 = "phone_sha256",
         /// Cookie, with its domain in front: `example.fr/abc`.
         Cookie = "cookie",
         /// One app on one phone.
         Installation = "installation",
+        /// The advertising id of a phone or tablet.
+        Device = "device",
+        /// Number of an order in a shop on the web or a marketplace.
+        Order = "order",
+        /// Id of one phone call, as the call tracker gives it.
+        Call = "call",
+        /// A person at the retailer said that two members are one.
+        Operator = "operator",
         /// Registered card or fob, as [`passage_protocol::StaticBeacon::canonical`] spells it.
         Beacon = "beacon",
     }
