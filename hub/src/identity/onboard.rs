@@ -10,14 +10,14 @@ use passage_config::{HubConfig, Platform};
 
 use crate::{
     identity::{
-        IdentifierKind, Keyring, MemberId, Purpose,
+        IdentifierKind, Keyring, MemberId,
         crm::AD_CONTEXT,
         normalise::canonical,
         platform::{email_forms, phone_forms},
     },
     store::{
         Db, StoreError, Tx,
-        people::{consent, graph, onboard},
+        people::{graph, onboard},
     },
     touchpoint::table::{ImportError, Line, Table},
 };
@@ -103,7 +103,7 @@ async fn find(
             Err(e) => *report.refused.entry(format!("{}: {e}", kind.word())).or_default() += 1,
             Ok(form) => {
                 if let Some(member) = graph::holder(tx, *kind, &keyring.identifier(*kind, &form)).await?
-                    && consent::any(&consent::standing(tx, member).await?, Purpose::Match)
+                    && onboard::may_be_matched(tx, member).await?
                 {
                     return Ok(Some((*kind, member)));
                 }

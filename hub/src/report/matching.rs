@@ -94,7 +94,8 @@ const EXPOSURES: &str = concat!(
     ", COUNT(*), COUNT(c.member), COUNT(DISTINCT c.member) FROM touchpoint t LEFT JOIN ",
     held!(),
     " h ON h.kind = t.identifier_kind AND h.key = t.identifier AND t.at >= h.since AND (h.until IS NULL OR t.at <= h.until) \
-     LEFT JOIN (SELECT DISTINCT member FROM consent_now WHERE purpose = 'match' AND granted = 1) c ON c.member = h.member \
+     LEFT JOIN (SELECT DISTINCT member FROM consent_now n WHERE purpose = 'match' AND granted = 1 \
+     AND NOT EXISTS (SELECT 1 FROM restriction r WHERE r.member = n.member)) c ON c.member = h.member \
      WHERE t.campaign IS NOT NULL AND t.at >= $1 AND t.at < $2 GROUP BY 1, 2, 3"
 );
 
@@ -104,7 +105,8 @@ const ORDERS: &str = concat!(
     ", COUNT(*), COUNT(c.member), COUNT(DISTINCT c.member) FROM purchase p LEFT JOIN ",
     held!(),
     " h ON h.kind = p.identifier_kind AND h.key = p.identifier AND p.at >= h.since AND (h.until IS NULL OR p.at <= h.until) \
-     LEFT JOIN (SELECT DISTINCT member FROM consent_now WHERE purpose = 'match' AND granted = 1) c ON c.member = h.member \
+     LEFT JOIN (SELECT DISTINCT member FROM consent_now n WHERE purpose = 'match' AND granted = 1 \
+     AND NOT EXISTS (SELECT 1 FROM restriction r WHERE r.member = n.member)) c ON c.member = h.member \
      WHERE p.at >= $1 AND p.at < $2 GROUP BY 1, 2, 3"
 );
 
@@ -122,7 +124,7 @@ const VISIT_KEYS: &str = concat!(
      JOIN (SELECT member, kind FROM identifier UNION SELECT member, 'any' FROM identifier \
      WHERE kind IN ('email', 'phone', 'email_sha256', 'phone_sha256', 'cookie', 'device', 'order', 'call')) i ON i.member = v.member \
      JOIN consent_now c ON c.member = v.member AND c.purpose = 'match' AND c.granted = 1 \
-     WHERE v.label = 'qualified' AND v.start_at >= $1 AND v.start_at < $2 GROUP BY 1, 2, 3"
+     AND NOT EXISTS (SELECT 1 FROM restriction r WHERE r.member = c.member) WHERE v.label = 'qualified' AND v.start_at >= $1 AND v.start_at < $2 GROUP BY 1, 2, 3"
 );
 
 /// Counts a span on one snapshot of the database.

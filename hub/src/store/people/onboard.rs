@@ -67,6 +67,7 @@ pub async fn for_ads(db: &Db, brand: &str, entity: &str, segment: Option<&str>) 
     let sql = "SELECT p.person, a.kind, a.sealed FROM ad_key a \
                JOIN (SELECT id, COALESCE(merged_into, id) AS person FROM member) p ON p.id = a.member \
                JOIN consent_now c ON c.member = p.person AND c.purpose = 'ads' AND c.granted = 1 AND c.brand = $1 AND c.entity = $2 \
+               AND NOT EXISTS (SELECT 1 FROM restriction r WHERE r.member = p.person) \
                WHERE $3 = '' OR EXISTS (SELECT 1 FROM member_segment s JOIN member m ON m.id = s.member \
                WHERE s.segment = $3 AND (m.id = p.person OR m.merged_into = p.person)) ORDER BY p.person, a.kind, a.key";
     let rows = db.fetch(sql, args![brand, entity, segment.unwrap_or_default()]).await?;
@@ -75,4 +76,11 @@ pub async fn for_ads(db: &Db, brand: &str, entity: &str, segment: Option<&str>) 
         Ok(Exported { member: MemberId(row.int(0)?), kind, sealed: row.blob(2)? })
     };
     rows.iter().map(read).collect()
+}
+
+/// True if the member grants `match` to somebody and did not ask that her data is not used.
+pub async fn may_be_matched(tx: &mut Tx, member: MemberId) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM consent_now c WHERE c.member = $1 AND c.purpose = 'match' AND c.granted = 1 \
+               AND NOT EXISTS (SELECT 1 FROM restriction r WHERE r.member = c.member) LIMIT 1";
+    Ok(tx.fetch_optional(sql, args![member.0]).await?.is_some())
 }

@@ -94,6 +94,10 @@ async fn join(tx: &mut Tx, member: MemberId, into: MemberId, source: &str, at: M
     move_rows(tx, member, into).await?;
     tx.execute("UPDATE event SET member = $2 WHERE member = $1", args![member.0, into.0]).await?;
     tx.execute("UPDATE member SET merged_into = $2 WHERE id = $1", args![member.0, into.0]).await?;
+    // Who asked that her data is not used did not ask for one record of it.
+    let restrict =
+        "INSERT INTO restriction (member, at, reason) SELECT $2, at, reason FROM restriction WHERE member = $1 ON CONFLICT DO NOTHING";
+    tx.execute(restrict, args![member.0, into.0]).await?;
     let before = consent::standing(tx, into).await?;
     let theirs = consent::standing(tx, member).await?;
     let json = serde_json::to_string(&before).map_err(|_| StoreError::Corrupt("consents"))?;
