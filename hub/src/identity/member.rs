@@ -66,19 +66,6 @@ macro_rules! words {
             }
         }
 
-        impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-                to.serialize_str(self.word())
-            }
-        }
-
-        impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                let word = <String as serde::Deserialize>::deserialize(from)?;
-                word.parse().map_err(|()| serde::de::Error::custom(concat!("not a word of ", stringify!($name))))
-            }
-        }
-
         impl FromStr for $name {
             type Err = ();
             fn from_str(text: &str) -> Result<Self, ()> {
@@ -91,6 +78,7 @@ pub(crate) use words;
 
 words! {
     /// What a member may consent to, by brand and entity.
+    #[derive(serde::Serialize, serde::Deserialize)]
     Purpose {
         /// Being detected in and near shops.
         Presence = "presence",
