@@ -13,7 +13,8 @@ use crate::{
     collect::{Collector, mistake},
     common, fleet,
     hours::DayWindow,
-    model::{AppRules, Caps, Grant, HubConfig, Imports, MemberPage, MessageIds, Retention, Secret, Smpp, Sms, Web, Windows},
+    identity,
+    model::{AppRules, Caps, Grant, HubConfig, Identity, Imports, MemberPage, MessageIds, Retention, Secret, Smpp, Sms, Web, Windows},
     mqtt, offer, page,
     reader::{Field, Reader},
     site, web,
@@ -47,6 +48,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<HubConfig> {
     let k = r.or("k", 20, |f| f.whole(1, 10_000));
     let phone_region = r.or("phone_region", "FR".to_owned(), phone_region);
     let (ack_every, batch_within, backlog_rate, backlog_total) = r.or("ingest", INGEST, ingest);
+    let identity = r.or("identity", Identity::default(), identity::read);
     let imports = r.or("imports", Imports::default(), imports);
     r.done();
     let mut loaded = site::read(&dir, out);
@@ -81,6 +83,7 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<HubConfig> {
         backlog_rate,
         backlog_total,
         phone_region,
+        identity,
         imports,
         site_dir: dir,
         applied: 0,

@@ -17,6 +17,7 @@ mod geofence;
 pub mod holidays;
 pub mod hours;
 mod hub;
+mod identity;
 pub mod model;
 mod mqtt;
 mod offer;

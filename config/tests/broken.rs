@@ -91,6 +91,7 @@ cases! {
     the_way_to_the_broker_is_checked: "mqtt";
     the_way_of_hubs_to_the_broker_is_checked: "mqtt-hub";
     gateways_that_get_their_site_from_the_hub_hang_in_one_shop_or_see_all: "gateways";
+    who_is_who_has_limits_and_kinds: "identity";
     what_is_said_of_touchpoints_is_checked: "touchpoints";
     what_comes_from_the_hub_does_not_stand_in_the_file_too: "from-hub";
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use passage_protocol::{Clock, HubId, PositionSecret};
 
-use super::{Fleet, Mqtt, Site, VisitRules, Web};
+use super::{Fleet, Identity, Mqtt, Site, VisitRules, Web};
 use crate::hours::DayWindow;
 
 /// What the members' apps may do.
@@ -132,6 +132,8 @@ pub struct HubConfig {
     pub backlog_total: u32,
     /// Region for phone numbers without a country code.
     pub phone_region: String,
+    /// Which keys join people, and what never does.
+    pub identity: Identity,
     /// Files to import at start, in this order.
     pub imports: Imports,
     /// Folder of the files that marketers edit: beside `hub.toml`, or where its key `site` says.

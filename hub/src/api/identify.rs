@@ -14,10 +14,14 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{Api, Problem},
-    identity::{IdentifierKind, Key, MemberId, Purpose, graph::Attach, normalise::canonical},
+    identity::{
+        IdentifierKind, Key, MemberId, Purpose,
+        graph::{Refusal, Rules},
+        normalise::canonical,
+    },
     store::people::{
         self, consent,
-        graph::{self, Claim},
+        graph::{self, Attach, Claim},
     },
 };
 
@@ -25,7 +29,13 @@ use crate::{
 #[serde(deny_unknown_fields)]
 struct Identify {
     /// `domain/value`.
-    cookie: String,
+    #[serde(default)]
+    cookie: Option<String>,
+    /// Any other key instead of a cookie: `device`, `email`, `phone`, `loyalty_card`, `order`, `call`, ...
+    #[serde(default)]
+    identifier_kind: Option<String>,
+    #[serde(default)]
+    identifier: Option<String>,
     crm_id: String,
     /// The moment: `login`, `order`, `newsletter`, ...
     #[serde(default)]
@@ -40,11 +50,31 @@ pub(super) async fn identify(
 ) -> Result<Json<Value>, Problem> {
     let source = api.source(&headers)?;
     api.may(&source, Scope::Identify)?;
+    if api.config.borrow().identity.partners.get(&source).is_some_and(|partner| !partner.may_match) {
+        return Err(Problem::forbidden());
+    }
     let body = body?;
     let body: Identify = Problem::json(&body)?;
     let reason = if body.reason.is_empty() { "login" } else { body.reason.as_str() };
-    let said = Link { kind: IdentifierKind::Cookie, value: &body.cookie, crm_id: &body.crm_id, reason, source: &source };
-    link(&api, &said).await
+    let (kind, value) = body.key()?;
+    link(&api, &Link { kind, value, crm_id: &body.crm_id, reason, source: &source }).await
+}
+
+impl Identify {
+    /// What is hers: the cookie, or the key of another kind.
+    fn key(&self) -> Result<(IdentifierKind, &str), Problem> {
+        match (self.cookie.as_deref(), self.identifier_kind.as_deref(), self.identifier.as_deref()) {
+            (Some(cookie), None, None) => Ok((IdentifierKind::Cookie, cookie)),
+            (None, Some(kind), Some(value)) => match kind.parse() {
+                // The number of a customer is who she is, and an app enrols for itself.
+                Ok(kind) if !matches!(kind, IdentifierKind::CrmId | IdentifierKind::Installation | IdentifierKind::Operator) => {
+                    Ok((kind, value))
+                }
+                _ => Err(Problem::bad("identifier-kind", "identifier_kind is no kind of key that can be tied to a customer here")),
+            },
+            _ => Err(Problem::bad("identifier", "send either cookie, or identifier_kind with identifier")),
+        }
+    }
 }
 
 /// Who holds which key, as a source says.
@@ -85,25 +115,30 @@ pub(super) async fn link_to(api: &Api, said: &ToMember<'_>) -> Result<(), Proble
 }
 
 async fn tie(api: &Api, key: Key, said: &ToMember<'_>) -> Result<Json<Value>, Problem> {
+    let rules = api.rules();
     let mut tx = api.db.begin().await?;
-    people::changes(&mut tx).await?;
+    let version = people::changes(&mut tx).await?;
     if !consent::any(&consent::standing(&mut tx, said.member).await?, Purpose::Match) {
         return Err(not_granted());
     }
     let ToMember { kind, member, reason, source, .. } = *said;
-    let claim = Claim { kind, key, member, source, reason, at: api.clock.now() };
-    let verdict = graph::claim(&mut tx, &claim).await?;
+    let claim = Claim { kind, key, member, source, reason, context: "", at: api.clock.now() };
+    let verdict = graph::claim(&mut tx, &rules, &claim).await?;
+    for (kind, key) in api.aliases(kind, said.value) {
+        graph::claim(&mut tx, &rules, &Claim { kind, key, ..claim }).await?;
+    }
+    if kind == IdentifierKind::Beacon {
+        people::touch(&mut tx, member, version).await?;
+    }
     tx.commit().await?;
     match verdict {
         Attach::New => Ok(Json(json!({ "linked": true, "new": true }))),
         Attach::Already => Ok(Json(json!({ "linked": true, "new": false }))),
-        Attach::OtherMember(_) => Err(Problem::new(
-            StatusCode::CONFLICT,
-            "cookie-of-another-member",
-            "the cookie belongs to another member already; two persons are never joined, and the conflict is on record",
-        )),
-        Attach::TooMany => {
-            Err(Problem::new(StatusCode::CONFLICT, "too-many-cookies", "the member has as many cookies as one person can have"))
+        Attach::Merged(_) => Ok(Json(json!({ "linked": true, "new": true, "merged": true }))),
+        Attach::Refused(Refusal::NoConsent) => Err(not_granted()),
+        Attach::Refused(refusal) => {
+            let detail = format!("nothing is linked: {}; the conflict is on record", refusal.sentence());
+            Err(Problem::new(StatusCode::CONFLICT, refusal.word(), detail))
         }
     }
 }
@@ -115,10 +150,25 @@ fn not_granted() -> Problem {
 }
 
 impl Api {
+    /// The rules of identity of the configuration in force.
+    pub(super) fn rules(&self) -> Rules {
+        Rules::of(&self.config.borrow(), &self.keyring)
+    }
+
     fn key(&self, kind: IdentifierKind, value: &str) -> Result<Key, Problem> {
-        let region = self.config.borrow().phone_region.clone();
-        let form =
-            canonical(kind, value, &region).map_err(|e| Problem::bad("identifier", format!("{} cannot be used: {e}", kind.word())))?;
+        let config = self.config.borrow().clone();
+        let form = canonical(kind, value, &config.phone_region)
+            .map_err(|e| Problem::bad("identifier", format!("{} cannot be used: {e}", kind.word())))?;
+        let domain = form.split_once('/').map_or("", |(domain, _)| domain);
+        if kind == IdentifierKind::Cookie && !config.identity.takes_cookies_of(domain) {
+            let detail = "the cookie is of another site than those under [identity] sites; third_party_cookies is off";
+            return Err(Problem::bad("third-party-cookie", detail));
+        }
         Ok(self.keyring.identifier(kind, &form))
+    }
+
+    fn aliases(&self, kind: IdentifierKind, value: &str) -> Vec<(IdentifierKind, Key)> {
+        let region = self.config.borrow().phone_region.clone();
+        canonical(kind, value, &region).map(|form| self.keyring.aliases(kind, &form)).unwrap_or_default()
     }
 }

@@ -5,6 +5,7 @@ pub mod apply;
 mod city;
 mod gateway;
 pub mod gateways;
+mod identity;
 pub mod import;
 mod keys;
 mod ledger;
@@ -57,7 +58,7 @@ enum Command {
         #[arg(long, requires = "file", group = "how", value_parser = rows)]
         rows: Option<Rows>,
     },
-    /// Print visits, messages, decisions and campaigns of a day.
+    /// Print visits, messages, decisions and campaigns of a day, or something else.
     Report {
         /// The day in the shops' time, for example 2026-11-20; today if left out.
         #[arg(long)]
@@ -120,6 +121,9 @@ enum Command {
         #[arg(long)]
         out: PathBuf,
     },
+    /// Look at who is tied to whom and why, and bring identifiers into the forms of ad platforms.
+    #[command(subcommand)]
+    Identity(identity::IdentityCommand),
     /// Let made-up people live in a made-up city, and compare the visits that are found with those that took place. Needs no configuration.
     #[cfg(feature = "city")]
     City(city::CityArgs),
@@ -139,6 +143,10 @@ enum Command {
 impl Cli {
     /// Carries the command out. Errors go to standard error in words.
     pub async fn run(self) -> ExitCode {
+        // A filter for files, which works on any machine, with or without a hub.
+        if let Command::Identity(identity::IdentityCommand::Normalise) = self.command {
+            return identity::normalise::run(&self.config);
+        }
         #[cfg(feature = "city")]
         if let Command::City(args) = &self.command {
             return city::city(args);
@@ -187,6 +195,10 @@ impl Command {
                 let (db, live) = open_as_it_runs(&config).await?;
                 report::completeness(&db, &live, day).await?;
             }
+            Self::Report { about: Some(report::About::Match), day } => {
+                let (db, live) = open_as_it_runs(&config).await?;
+                report::matches(&db, &live, day).await?;
+            }
             Self::Report { day, about: None } => {
                 let (db, live) = open_as_it_runs(&config).await?;
                 report::report(&db, &live, day).await?;
@@ -215,6 +227,7 @@ impl Command {
                 let revision = apply::apply(&db, keys.signing(), &config.site_dir, &config.clock).await?;
                 println!("revision {revision} is live");
             }
+            Self::Identity(command) => return command.run(&config, file).await,
             Self::Key => {
                 let (_, keys) = open_with_keys(&config).await?;
                 keys.public().iter().for_each(|key| println!("{key}"));

@@ -6,7 +6,7 @@ use passage_config::HubConfig;
 use passage_protocol::Millis;
 
 use crate::{
-    report::{Span, completeness, summary},
+    report::{Span, completeness, matching::matching, summary},
     store::{Db, retention::counts},
 };
 
@@ -26,6 +26,15 @@ pub async fn completeness(db: &Db, config: &HubConfig, day: Option<NaiveDate>) -
     Ok(())
 }
 
+/// Prints how much was tied to members in the 28 days up to a day.
+pub(super) async fn matches(db: &Db, config: &HubConfig, day: Option<NaiveDate>) -> anyhow::Result<()> {
+    let zone = config.site.stores.values().next().map_or(chrono_tz::UTC, |s| s.timezone);
+    let day = day.unwrap_or_else(|| today(config, zone));
+    let span = Span { from: span(day - Days::new(27), zone).from, to: span(day, zone).to };
+    print!("{}", matching(db, config, span).await?);
+    Ok(())
+}
+
 /// What else can be reported.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub(super) enum About {
@@ -33,6 +42,9 @@ pub(super) enum About {
     Retention,
     /// What each source of touchpoints told and what was refused, in the 28 days up to the day.
     Completeness,
+    /// The share of visits, orders and exposures that is tied to a member, by store, kind of key and week, in the 28 days up to the day; and the
+    /// moments that made the links.
+    Match,
 }
 
 /// Days of the report about retention.

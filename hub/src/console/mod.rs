@@ -78,6 +78,7 @@ impl Console {
             .route("/messages", get(messages))
             .route("/decisions", get(decisions))
             .route("/decisions/{member}", get(decisions_of))
+            .route("/matching", get(matching))
             .route("/gateways", get(gateways))
             .route("/style.css", get(style))
             .layer(middleware::from_fn(guard))
@@ -162,6 +163,10 @@ async fn decisions_of(State(console): State<Console>, Path(member): Path<String>
         Some(member) => page::decisions(&console, Some(member)).await.into_response(),
         None => (StatusCode::NOT_FOUND, "This is no member code; one looks like K7Q2-M9XA.").into_response(),
     }
+}
+
+async fn matching(State(console): State<Console>) -> Page {
+    page::matching(&console).await
 }
 
 async fn gateways(State(console): State<Console>) -> Page {

@@ -138,6 +138,19 @@ pub async fn decisions(console: &Console, member: Option<MemberId>) -> Page {
     })
 }
 
+pub async fn matching(console: &Console) -> Page {
+    let config = console.config.borrow().clone();
+    let now = console.clock.now();
+    let span = Span { from: now - std::time::Duration::from_secs(28 * 86_400), to: now };
+    let found = report::matching::matching(&console.db, &config, span).await?;
+    render(&Table {
+        frame: console.frame("Match rate"),
+        note: "Visits, orders and exposures of four weeks that are tied to a member who allows it. Rows about too few members are withheld.",
+        head: report::matching::HEAD.to_vec(),
+        rows: found.rows.rows.iter().map(report::matching::MatchRow::cells).collect(),
+    })
+}
+
 pub async fn gateways(console: &Console) -> Page {
     let (found, now) = (store::gateway::all(&console.db).await?, console.clock.now());
     render(&Table {

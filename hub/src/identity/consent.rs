@@ -1,6 +1,7 @@
 //! What a new statement of consent does to the one that stands. Pure.
 
 use passage_protocol::Millis;
+use serde::{Deserialize, Serialize};
 
 use crate::identity::Purpose;
 
@@ -83,7 +84,7 @@ pub const CONSENT: &str = "consent";
 pub const EXISTING_CUSTOMER: &str = "existing-customer";
 
 /// The latest statement that is on record for one brand, entity and purpose.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// To whom.
     pub brand: String,
@@ -97,6 +98,20 @@ pub struct Standing {
     pub at: Millis,
     /// Who told us.
     pub source: String,
+}
+
+/// The statements that stand for two members who are one person: those of both, and where they differ the withdrawal.
+pub fn either(mut one: Vec<Standing>, other: Vec<Standing>) -> Vec<Standing> {
+    for said in other {
+        match one.iter_mut().find(|s| (&s.brand, &s.entity, s.purpose) == (&said.brand, &said.entity, said.purpose)) {
+            None => one.push(said),
+            Some(own) if own.granted && !said.granted => *own = said,
+            // Of two grants the older one proves more; of two withdrawals the newer one.
+            Some(own) if own.granted == said.granted && (said.at < own.at) == said.granted && said.at != own.at => *own = said,
+            Some(_) => {}
+        }
+    }
+    one
 }
 
 /// What to do with a statement.
@@ -158,6 +173,16 @@ mod tests {
         assert_eq!(decide(Some(&withdrawn), &said(true, Some(101)), CRM, Millis(900)), Verdict::Record(Millis(101)));
         assert_eq!(decide(Some(&withdrawn), &said(true, None), APP, Millis(900)), Verdict::Record(Millis(900)));
         assert_eq!(decide(Some(&standing(false, CRM)), &said(true, None), CRM, Millis(900)), Verdict::Record(Millis(900)));
+    }
+
+    #[test]
+    fn of_two_members_who_are_one_person_the_withdrawal_counts() {
+        for (one, other) in [(true, false), (false, true)] {
+            let both = either(vec![standing(one, APP)], vec![standing(other, CRM)]);
+            assert_eq!((both.len(), both[0].granted), (1, false));
+        }
+        let elsewhere = Standing { purpose: Purpose::Match, ..standing(true, APP) };
+        assert_eq!(either(vec![standing(false, APP)], vec![elsewhere]).len(), 2);
     }
 
     #[test]

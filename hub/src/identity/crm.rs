@@ -1,23 +1,38 @@
 //! What one line of a CRM file says. Pure: keys and statements come out, nothing is stored.
 
 use chrono::{DateTime, NaiveDate};
-use passage_config::{Secret, Site};
+use passage_config::{HubConfig, Identity, Secret};
 use passage_protocol::Millis;
 
 use crate::{
     identity::{
         Destination, IdentifierKind, Key, Keyring, MemberId, Purpose,
         consent::{CONSENT, EXISTING_CUSTOMER, Proof, Statement},
-        normalise::canonical,
+        normalise::{Unusable, canonical},
         phone,
     },
     touchpoint::table::Line,
 };
 
 /// The columns that a CRM file may have, besides one for each purpose.
-pub const COLUMNS: [&str; 7] = ["crm_id", "email", "phone", "loyalty_card", "beacon", "brand", "entity"];
+pub const COLUMNS: [&str; 11] =
+    ["crm_id", "context", "email", "phone", "loyalty_card", "email_sha256", "phone_sha256", "beacon", "segment", "brand", "entity"];
 /// Those that it must have.
-pub const NEEDED: [&str; 3] = ["crm_id", "brand", "entity"];
+pub const NEEDED: [&str; 2] = ["brand", "entity"];
+
+/// Under which values for ad platforms are sealed.
+pub const AD_CONTEXT: &str = "ad key";
+
+/// An address or number that may be given to ad platforms while `ads` is granted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdKey {
+    /// `email` or `phone`.
+    pub kind: IdentifierKind,
+    /// Its keyed hash.
+    pub key: Key,
+    /// The canonical value, sealed with [`AD_CONTEXT`].
+    pub sealed: Vec<u8>,
+}
 
 /// A number that SMS may go to, before it is known whose it is.
 #[derive(Debug)]
@@ -38,8 +53,10 @@ impl Number {
 /// A line that can be used.
 #[derive(Debug)]
 pub struct CrmRow {
-    /// The strongest key.
-    pub crm_id: Key,
+    /// The key by which she is found, or made: her CRM number, or the first other one of the line.
+    pub anchor: (IdentifierKind, Key),
+    /// In which context the CRM number counts.
+    pub context: String,
     /// To whom she spoke.
     pub brand: String,
     /// To which legal controller.
@@ -52,43 +69,64 @@ pub struct CrmRow {
     pub destination: Option<Option<Number>>,
     /// What she said; purposes with a blank cell are not in it.
     pub said: Vec<Statement>,
+    /// Addresses and numbers for ad platforms, sealed; kept only with `ads`.
+    pub ad_keys: Vec<AdKey>,
+    /// Segments in the configuration's words, and how many labels nobody knows; `None` if the file does not tell.
+    pub segments: Option<(Vec<String>, u64)>,
     /// Parts that could not be used; the rest stands.
     pub faults: Vec<String>,
 }
 
 /// Reads a line. `Err` says why nothing of it can be used.
-pub fn read(line: &Line<'_>, site: &Site, keyring: &Keyring, region: &str, now: Millis) -> Result<CrmRow, String> {
+pub fn read(line: &Line<'_>, config: &HubConfig, keyring: &Keyring, now: Millis) -> Result<CrmRow, String> {
+    let (site, region, identity) = (&config.site, config.phone_region.as_str(), &config.identity);
     let (brand, entity) = (line.get("brand").unwrap_or_default(), line.get("entity").unwrap_or_default());
     if !site.brands.get(brand).is_some_and(|b| b.entities.contains_key(entity)) {
         return Err("brand and entity are not in the configuration".to_owned());
     }
-    let crm_id = canonical(IdentifierKind::CrmId, line.get("crm_id").unwrap_or_default(), region).map_err(|e| format!("crm_id: {e}"))?;
+    let crm_id = match line.get("crm_id") {
+        Some(raw) => Some(canonical(IdentifierKind::CrmId, raw, region).map_err(|e| format!("crm_id: {e}"))?),
+        None if line.has("crm_id") => return Err(format!("crm_id: {}", Unusable::Empty)),
+        None => None,
+    };
     let mut row = CrmRow {
-        crm_id: keyring.identifier(IdentifierKind::CrmId, &crm_id),
+        anchor: (IdentifierKind::CrmId, keyring.identifier(IdentifierKind::CrmId, crm_id.as_deref().unwrap_or_default())),
+        context: line.get("context").unwrap_or_default().to_lowercase(),
         brand: brand.to_owned(),
         entity: entity.to_owned(),
         keys: Vec::new(),
         match_keys: Vec::new(),
         destination: None,
         said: Vec::new(),
+        ad_keys: Vec::new(),
+        segments: line.has("segment").then(|| segments(line.get("segment").unwrap_or_default(), identity)),
         faults: Vec::new(),
     };
     row.read_keys(line, keyring, region);
     row.read_consents(line, keyring, now);
+    if crm_id.is_none() {
+        let strong = |(kind, _): &&(IdentifierKind, Key)| *kind != IdentifierKind::Beacon;
+        row.anchor = *row.keys.iter().chain(&row.match_keys).find(strong).ok_or("the line has no key by which she could be found")?;
+    }
     Ok(row)
 }
 
 impl CrmRow {
     fn read_keys(&mut self, line: &Line<'_>, keyring: &Keyring, region: &str) {
-        use IdentifierKind::{Beacon, Email, LoyaltyCard, Phone};
-        for kind in [LoyaltyCard, Beacon, Email, Phone] {
+        use IdentifierKind::{Beacon, Email, EmailSha256, LoyaltyCard, Phone, PhoneSha256};
+        for kind in [LoyaltyCard, Beacon, Email, Phone, EmailSha256, PhoneSha256] {
             let Some(raw) = line.get(kind.word()) else { continue };
             match canonical(kind, raw, region) {
                 Err(e) => self.faults.push(format!("{} left out: {e}", kind.word())),
                 Ok(form) => {
                     let key = keyring.identifier(kind, &form);
                     match kind {
-                        Email | Phone => self.match_keys.push((kind, key)),
+                        Email | Phone => {
+                            self.match_keys.push((kind, key));
+                            self.ad_keys.push(AdKey { kind, key, sealed: keyring.seal(AD_CONTEXT, form.as_bytes()) });
+                            self.match_keys.extend(keyring.aliases(kind, &form));
+                        }
+                        EmailSha256 | PhoneSha256 => self.match_keys.push((kind, key)),
                         _ => self.keys.push((kind, key)),
                     }
                     if kind == Phone {
@@ -135,6 +173,18 @@ impl CrmRow {
     pub fn grants_a_reason_to_keep(&self) -> bool {
         self.said.iter().any(|s| s.granted && matches!(s.purpose, Purpose::Presence | Purpose::Match))
     }
+}
+
+/// The labels of a cell, divided by `|`, in the configuration's words; and how many of them it does not know.
+fn segments(cell: &str, identity: &Identity) -> (Vec<String>, u64) {
+    let (mut known, mut unknown) = (Vec::new(), 0);
+    for label in cell.split('|').map(str::trim).filter(|label| !label.is_empty()) {
+        match identity.segment(label) {
+            Some(name) => known.push(name.to_owned()),
+            None => unknown += 1,
+        }
+    }
+    (known, unknown)
 }
 
 /// `yes`, `no`, the date of the grant, or for SMS `existing-customer`.

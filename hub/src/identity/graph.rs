@@ -1,75 +1,107 @@
-//! Which key belongs to whom. Pure rules; the log and its present reading are in the database.
+//! Which key belongs to whom. Pure: links come in, components, slices and refusals come out; the log and its present reading are in the database.
+//!
+//! A link says that a key is a member's. Strong keys (CRM number, card, address, number) join the members that hold them into one person; weak keys
+//! (cookie, device) only attach to a person, and change hands when another one identifies herself on them. Links are taken in the order of their
+//! time and id, so the order in which they arrive does not matter.
 
-use std::time::Duration;
+mod build;
+mod rules;
 
-use crate::identity::{IdentifierKind, MemberId};
+use passage_protocol::Millis;
 
-/// Touchpoints of a weak key count for its member from this long before the link on: longer ago, somebody else may have used the device.
-pub const RETRO: Duration = Duration::from_secs(30 * 86_400);
+pub use build::{Built, Graph, Slice};
+pub use rules::{Counts, Rules};
 
-/// What happens when a key is to be tied to a member.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Attach {
-    /// It becomes hers.
-    New,
-    /// It is hers already.
-    Already,
-    /// It belongs to somebody else. Two persons are never joined; the conflict is recorded for a person to look at.
-    OtherMember(MemberId),
-    /// She has as many keys of this kind as one person can have.
-    TooMany,
+use crate::identity::{IdentifierKind, Key, MemberId};
+
+/// A key with its kind.
+pub type Node = (IdentifierKind, Key);
+
+/// One statement of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Its name in the log; decides between links of one moment.
+    pub id: u128,
+    /// The key.
+    pub node: Node,
+    /// Whose it is.
+    pub member: MemberId,
+    /// When it was said first.
+    pub at: Millis,
+    /// When it was said last.
+    pub last_at: Millis,
+    /// In which context a CRM number counts; numbers of different contexts may be one person's.
+    pub context: String,
+    /// The member grants `match`.
+    pub may_match: bool,
 }
 
-impl Attach {
-    /// The word in the database for a refusal.
-    pub fn refusal(self) -> Option<&'static str> {
+/// Why a link ties nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Refusal {
+    /// Both sides have a CRM number of one context, and not the same.
+    TwoCrmIds,
+    /// The person would have more keys of a kind than one can have.
+    TooMany,
+    /// The value is on the block list.
+    Blocked,
+    /// The value stood for too many persons: a shared phone, a family's address, a switchboard.
+    Shared,
+    /// The person would have more keys than anybody has.
+    TooLarge,
+    /// One of the members does not grant `match`.
+    NoConsent,
+    /// The key is another person's and cannot change hands.
+    OtherMember,
+}
+
+impl Refusal {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::TwoCrmIds, Self::TooMany, Self::Blocked, Self::Shared, Self::TooLarge, Self::NoConsent, Self::OtherMember];
+
+    /// The word in the database.
+    pub fn word(self) -> &'static str {
         match self {
-            Self::New | Self::Already => None,
-            Self::OtherMember(_) => Some("other-member"),
-            Self::TooMany => Some("too-many"),
+            Self::TwoCrmIds => "two-crm-ids",
+            Self::TooMany => "too-many",
+            Self::Blocked => "blocked",
+            Self::Shared => "shared",
+            Self::TooLarge => "too-large",
+            Self::NoConsent => "no-consent",
+            Self::OtherMember => "other-member",
         }
     }
-}
 
-/// True for keys that name a device and not a person: they attach to a person and never join two.
-pub fn is_weak(kind: IdentifierKind) -> bool {
-    matches!(kind, IdentifierKind::Cookie | IdentifierKind::Installation | IdentifierKind::Beacon)
-}
+    /// What a person reads.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::TwoCrmIds => "both members have a CRM number, and not the same: two persons are never joined",
+            Self::TooMany => "the person has as many keys of this kind as one person can have",
+            Self::Blocked => "the value is on the block list of hub.toml",
+            Self::Shared => "the value stood for too many persons and joins nobody any more",
+            Self::TooLarge => "the person would have more keys than anybody has",
+            Self::NoConsent => "one of the members does not grant `match`",
+            Self::OtherMember => "the key belongs to another person, and keys of this kind do not change hands",
+        }
+    }
 
-/// Most keys of a kind that one person holds.
-pub fn limit(kind: IdentifierKind) -> i64 {
-    match kind {
-        IdentifierKind::CrmId => 1,
-        IdentifierKind::LoyaltyCard | IdentifierKind::Beacon => 3,
-        IdentifierKind::Phone => 4,
-        IdentifierKind::Email => 5,
-        // Re-installing the app makes a new one each time.
-        IdentifierKind::Installation => 200,
-        IdentifierKind::Cookie => 50,
+    /// The refusal behind a word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|refusal| refusal.word() == word)
     }
 }
 
-/// Decides on tying a key of `kind`, held by `holder` so far, to `member`, who holds `held` keys of that kind.
-pub fn attach(kind: IdentifierKind, holder: Option<MemberId>, member: MemberId, held: i64) -> Attach {
-    match holder {
-        Some(holder) if holder == member => Attach::Already,
-        Some(other) => Attach::OtherMember(other),
-        None if held >= limit(kind) => Attach::TooMany,
-        None => Attach::New,
-    }
+/// True for keys that change hands: two persons may use one browser or tablet, one after the other.
+pub fn changes_hands(kind: IdentifierKind) -> bool {
+    matches!(kind, IdentifierKind::Cookie | IdentifierKind::Device)
+}
+
+/// True for keys that may be tied only to a member who grants `match`. The others name what she shows in the shop.
+pub fn needs_match(kind: IdentifierKind) -> bool {
+    use IdentifierKind::{Beacon, CrmId, Installation, LoyaltyCard};
+    !matches!(kind, CrmId | LoyaltyCard | Installation | Beacon)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_key_ever_moves_from_one_person_to_another() {
-        for kind in IdentifierKind::ALL {
-            assert_eq!(attach(*kind, Some(MemberId(1)), MemberId(2), 0), Attach::OtherMember(MemberId(1)));
-            assert_eq!(attach(*kind, Some(MemberId(2)), MemberId(2), 1000), Attach::Already);
-            assert_eq!(attach(*kind, None, MemberId(2), limit(*kind)), Attach::TooMany);
-            assert_eq!(attach(*kind, None, MemberId(2), limit(*kind) - 1), Attach::New);
-        }
-    }
-}
+mod tests;

@@ -19,7 +19,7 @@ use passage_protocol::WakeMaster;
 use sha2::Sha256;
 
 use self::ring::Ring;
-use crate::identity::{IdentifierKind, MemberId};
+use crate::identity::{IdentifierKind, MemberId, platform};
 
 /// Keyed HMAC-SHA256 of a canonical identifier. It cannot be searched out without the hub's secret.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -152,6 +152,16 @@ impl Keyring {
     /// The key under which an order's number is stored.
     pub fn order(&self, number: &str) -> Key {
         Key(self.hash("order", &[number.as_bytes()]))
+    }
+
+    /// The keys under which partners may know the holder of an address or number who have only its hash, in either platform's form.
+    pub fn aliases(&self, kind: IdentifierKind, canonical: &str) -> Vec<(IdentifierKind, Key)> {
+        let (hashed, forms) = match kind {
+            IdentifierKind::Email => (IdentifierKind::EmailSha256, platform::email_forms(canonical)),
+            IdentifierKind::Phone => (IdentifierKind::PhoneSha256, platform::phone_forms(canonical)),
+            _ => return Vec::new(),
+        };
+        forms.hashes().into_iter().map(|hash| (hashed, self.identifier(hashed, hash))).collect()
     }
 
     /// The master of the shops' wake beacons. It opens nothing that is stored, so a position gateway may hold it.

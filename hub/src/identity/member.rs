@@ -78,6 +78,7 @@ pub(crate) use words;
 
 words! {
     /// What a member may consent to, by brand and entity.
+    #[derive(serde::Serialize, serde::Deserialize)]
     Purpose {
         /// Being detected in and near shops.
         Presence = "presence",
@@ -129,10 +130,22 @@ words! {
         Email = "email",
         /// Phone number.
         Phone = "phone",
+        /// SHA-256 of an e-mail address in Google's or Meta's form, as lower-case hex.
+        EmailSha256 = "email_sha256",
+        /// SHA-256 of a phone number, with or without its plus, as lower-case hex.
+        PhoneSha256 = "phone_sha256",
         /// Cookie, with its domain in front: `example.fr/abc`.
         Cookie = "cookie",
         /// One app on one phone.
         Installation = "installation",
+        /// The advertising id of a phone or tablet.
+        Device = "device",
+        /// Number of an order in a shop on the web or a marketplace.
+        Order = "order",
+        /// Id of one phone call, as the call tracker gives it.
+        Call = "call",
+        /// A person at the retailer said that two members are one.
+        Operator = "operator",
         /// Registered card or fob, as [`passage_protocol::StaticBeacon::canonical`] spells it.
         Beacon = "beacon",
     }

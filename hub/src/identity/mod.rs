@@ -9,8 +9,10 @@ pub mod keyring;
 pub mod ledger;
 pub mod member;
 pub mod normalise;
+pub mod onboard;
 pub mod page;
 pub mod phone;
+pub mod platform;
 pub mod resolver;
 pub mod tables;
 

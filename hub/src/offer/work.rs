@@ -98,6 +98,11 @@ impl Worker {
             if done > 0 && started.elapsed() > LONG {
                 break;
             }
+            // Read under the lock: she may have turned out to be another one since the event came in.
+            if work::hand_over(&mut tx, member, &group).await? {
+                done += group.len();
+                continue;
+            }
             if let Err(error) = step.run(&mut tx, member, &group).await {
                 // The whole transaction is lost; what was good in it is done again in the next round.
                 drop(tx);
@@ -135,6 +140,10 @@ impl Worker {
             return Ok(0);
         }
         let one = std::slice::from_ref(todo);
+        if work::hand_over(&mut tx, todo.member, one).await? {
+            tx.commit().await?;
+            return Ok(1);
+        }
         let mut step = Step::begin(&mut tx, config, &self.keyring, now, one).await?;
         match step.run(&mut tx, todo.member, one).await {
             Ok(()) => {

@@ -58,17 +58,24 @@ pub struct SignedReceipt {
 pub async fn erase(db: &Db, signing: &Signing, member: MemberId, now: Millis) -> Result<Option<SignedReceipt>, StoreError> {
     let mut tx = db.begin().await?;
     let version = people::changes(&mut tx).await?;
-    work::lock_shard_waiting(&mut tx, member.shard()).await?;
-    if tx.fetch_optional("SELECT id FROM member WHERE id = $1", args![member.0]).await?.is_none() {
+    let person = people::graph::person_of(&mut tx, member).await?;
+    let shards: BTreeSet<i64> = person.iter().map(|member| member.shard()).collect();
+    for shard in shards {
+        work::lock_shard_waiting(&mut tx, shard).await?;
+    }
+    if person.is_empty() {
         return Ok(None);
     }
-    keep_away(&mut tx, member, version, now).await?;
     let mut tables = BTreeMap::new();
-    for holding in HELD {
-        if let Some(erase) = holding.erase {
-            let rows = tx.execute(erase, args![member.0]).await?;
-            if rows > 0 {
-                tables.insert(holding.table, rows);
+    // All records that are she; the one that stands for her comes last.
+    for member in person {
+        keep_away(&mut tx, member, version, now).await?;
+        for holding in HELD {
+            if let Some(erase) = holding.erase {
+                let rows = tx.execute(erase, args![member.0]).await?;
+                if rows > 0 {
+                    *tables.entry(holding.table).or_default() += rows;
+                }
             }
         }
     }

@@ -66,7 +66,9 @@ pub const HELD: &[Holding] = &[
         "touchpoint",
         "your contacts with the brand online",
         where concat!(
-            "id IN (SELECT t.id FROM ", keys!(), " k JOIN touchpoint t ON t.identifier_kind = k.kind AND t.identifier = k.key AND t.at >= k.since)"
+            "id IN (SELECT t.id FROM ", keys!(), " k JOIN touchpoint t ON t.identifier_kind = k.kind AND t.identifier = k.key AND t.at >= k.since) \
+             OR id IN (SELECT t.id FROM former_holder f JOIN touchpoint t ON t.identifier_kind = f.kind AND t.identifier = f.key \
+             AND t.at >= f.since AND t.at <= f.until WHERE f.member = $1)"
         )
     ),
     holding!(
@@ -90,6 +92,11 @@ pub const HELD: &[Holding] = &[
     holding!("parked_work", "work about you that failed and waits for a person", where "member = $1"),
     holding!("destination", "where SMS to you go", where "member = $1"),
     holding!("conflict", "keys that were said to be yours and somebody else's", where "member = $1 OR other = $1"),
+    holding!("former_holder", "times in which a browser or device was yours", where "member = $1"),
+    holding!("moved_row", "which of your visits and messages came from another record about you", where "origin = $1"),
+    holding!("merge", "records that turned out to be about you too", where "member = $1 OR survivor = $1"),
+    holding!("member_segment", "what kind of customer the shop calls you", where "member = $1"),
+    holding!("ad_key", "your address and number, sealed, for ad platforms that you allowed", where "member = $1"),
     holding!("link", "who said which keys are yours", where "member = $1"),
     holding!("identifier", "the keys by which you are recognised, as keyed hashes", where "member = $1"),
     holding!("installation", "the app on your phones", where "member = $1"),
@@ -129,6 +136,7 @@ pub const OTHER: &[(&str, &str)] = &[
     ("progress", "how far each gateway has come"),
     ("quarantine", "payloads that could not be read, for 48 hours; nobody knows whom they are about"),
     ("shard", "locks"),
+    ("shared_key", "keyed hashes of values that stood for too many members"),
     ("site_bundle", "what gateways get of the configuration"),
     ("site_rollback", "gateways that may go back to an older site"),
     ("store_exposure", "advertising in the street"),

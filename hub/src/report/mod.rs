@@ -2,6 +2,7 @@
 
 mod campaign;
 pub mod completeness;
+pub mod matching;
 pub(crate) mod text;
 
 pub use campaign::{CampaignRow, Conversions, Withheld, campaigns};

@@ -7,6 +7,7 @@ pub mod consent;
 pub mod graph;
 pub mod installation;
 pub mod ledger;
+pub mod onboard;
 pub mod page;
 pub mod withdrawal;
 

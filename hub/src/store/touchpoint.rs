@@ -24,9 +24,11 @@ use crate::{
 /// a caller that acts for one entity also looks at that entity's consents.
 pub async fn of_member(tx: &mut Tx, member: MemberId, since: Millis) -> Result<Vec<Touchpoint>, StoreError> {
     let sql = "SELECT t.id, t.at, t.kind, t.campaign, t.channel, t.sku, t.size, t.identifier_kind, t.identifier, \
-               t.source, t.medium, t.click_id, t.category, t.store, t.variant, t.outcome, t.order_key, t.cents FROM identifier i \
+               t.source, t.medium, t.click_id, t.category, t.store, t.variant, t.outcome, t.order_key, t.cents FROM \
+               (SELECT kind, key, member, since, CAST(NULL AS BIGINT) AS until FROM identifier WHERE member = $1 \
+               UNION ALL SELECT kind, key, member, since, until FROM former_holder WHERE member = $1) i \
                JOIN touchpoint t ON t.identifier = i.key AND t.identifier_kind = i.kind \
-               WHERE i.member = $1 AND t.at >= $2 AND t.at >= i.since \
+               WHERE t.at >= $2 AND t.at >= i.since AND (i.until IS NULL OR t.at <= i.until) \
                AND EXISTS (SELECT 1 FROM consent_now c WHERE c.member = i.member AND c.purpose = 'match' AND c.granted = 1) \
                AND NOT EXISTS (SELECT 1 FROM restriction r WHERE r.member = i.member) \
                ORDER BY t.at, t.id";

@@ -7,7 +7,7 @@ use passage_protocol::Millis;
 use crate::{
     args,
     identity::{MemberId, member::words},
-    store::{Db, Row, StoreError, Tx},
+    store::{Db, Row, StoreError, Tx, people},
 };
 
 /// How many shards the work is spread over.
@@ -207,4 +207,16 @@ pub async fn retry(tx: &mut Tx, kind: TodoKind, reference: &str, now: Millis) ->
 /// Moves all work of a member to another one, for a merge. Both shards must be locked.
 pub async fn reassign(tx: &mut Tx, from: MemberId, to: MemberId) -> Result<u64, StoreError> {
     tx.execute("UPDATE todo SET member = $2, shard = $3 WHERE member = $1", args![from.0, to.0, to.shard()]).await
+}
+
+/// Gives work of a member who went into another to that one, whose shard does it; `false` if she stands for herself. The shard of `member` must be
+/// locked, so that no merge goes on meanwhile.
+pub async fn hand_over(tx: &mut Tx, member: MemberId, todos: &[Todo]) -> Result<bool, StoreError> {
+    let person = people::graph::standing_for(tx, member).await?;
+    if person == member {
+        return Ok(false);
+    }
+    let hers: Vec<Todo> = todos.iter().map(|todo| Todo { member: person, ..todo.clone() }).collect();
+    put_many(tx, &hers).await?;
+    Ok(true)
 }

@@ -51,6 +51,8 @@ pub struct ImportReport {
     pub unfit: BTreeMap<&'static str, u64>,
     /// Keys that would have joined two persons; they stay with the first.
     pub conflicts: u64,
+    /// Labels of segments that the configuration does not know.
+    pub unknown_segments: u64,
     /// What was wrong, at most 1000 of them. A line that is stored without its broken part has one too.
     pub faults: Vec<Fault>,
 }
@@ -82,6 +84,7 @@ impl fmt::Display for ImportReport {
             (self.not_kept, "not kept (no consent)"),
             (self.refused, "refused"),
             (self.conflicts, "conflicts"),
+            (self.unknown_segments, "unknown segment labels"),
         ] {
             if count > 0 {
                 write!(f, ", {count} {what}")?;
@@ -178,7 +181,7 @@ pub(super) fn separator_of(header: &[u8]) -> u8 {
 }
 
 /// One line without its end; too long ones are skipped to their end.
-pub(super) fn read_line(source: &mut impl BufRead) -> std::io::Result<Option<Result<Vec<u8>, &'static str>>> {
+pub(crate) fn read_line(source: &mut impl BufRead) -> std::io::Result<Option<Result<Vec<u8>, &'static str>>> {
     let mut line = Vec::new();
     let (mut too_long, mut any) = (false, false);
     loop {

@@ -273,6 +273,7 @@ pub fn hub_config(id: &str, mqtt: passage_config::model::Mqtt, site: passage_con
         backlog_rate: 50,
         backlog_total: 5_000,
         phone_region: "FR".to_owned(),
+        identity: Default::default(),
         imports: Default::default(),
         site_dir: Default::default(),
         applied: 0,

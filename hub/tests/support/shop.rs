@@ -161,6 +161,7 @@ pub fn config(site: Site) -> HubConfig {
         backlog_rate: 1000,
         backlog_total: 5_000,
         phone_region: "FR".to_owned(),
+        identity: Default::default(),
         imports: Imports::default(),
         site_dir: std::path::PathBuf::new(),
         applied: 0,

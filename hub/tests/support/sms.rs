@@ -112,6 +112,7 @@ pub fn config(sms: Sms) -> HubConfig {
         backlog_rate: 500,
         backlog_total: 5_000,
         phone_region: "FR".to_owned(),
+        identity: Default::default(),
         imports: Imports::default(),
         site_dir: std::path::PathBuf::new(),
         applied: 0,

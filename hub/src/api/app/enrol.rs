@@ -18,6 +18,7 @@ use crate::{
     identity::{
         AgeBand, IdentifierKind, Key, MemberId, Purpose,
         consent::{APP, Standing, Statement},
+        graph::Rules,
         normalise::canonical,
     },
     store::{
@@ -93,7 +94,7 @@ pub(super) async fn enrol(
     let mut tx = api.db.begin().await?;
     let version = people::changes(&mut tx).await?;
     // Dropping the transaction forgets a refused enrolment.
-    let (member, mut standing) = match find(&mut tx, &request, version, now).await? {
+    let (member, mut standing) = match find(&mut tx, &api.rules(), &request, version, now).await? {
         Ok(found) => found,
         Err(refused) => {
             drop(tx);
@@ -120,6 +121,7 @@ pub(super) async fn enrol(
 /// The member who enrols. One who is not known yet is made when she grants `presence` under her CRM number. Refused without `presence`.
 async fn find(
     tx: &mut Tx,
+    rules: &Rules,
     request: &Request,
     version: people::Version,
     now: Millis,
@@ -138,8 +140,8 @@ async fn find(
         }
         None => {
             let member = people::create(tx, &request.brand, &request.key, now, version).await?;
-            let claim = Claim { kind: request.kind, key: request.key, member, source: APP, reason: "enrolment", at: now };
-            graph::claim(tx, &claim).await?;
+            let claim = Claim { kind: request.kind, key: request.key, member, source: APP, reason: "enrolment", context: "", at: now };
+            graph::claim(tx, rules, &claim).await?;
             Ok(Ok((member, Vec::new())))
         }
     }
@@ -181,8 +183,8 @@ impl Api {
         installation::insert(tx, &self.keyring, &new, &chain, now).await?;
         installation::keep_newest(tx, member, MOST_PHONES, now).await?;
         let key = self.keyring.identifier(IdentifierKind::Installation, id.as_str());
-        let claim = Claim { kind: IdentifierKind::Installation, key, member, source: APP, reason: "enrolment", at: now };
-        graph::claim(tx, &claim).await?;
+        let claim = Claim { kind: IdentifierKind::Installation, key, member, source: APP, reason: "enrolment", context: "", at: now };
+        graph::claim(tx, &self.rules(), &claim).await?;
         Ok((id, chain, secret.text))
     }
 }

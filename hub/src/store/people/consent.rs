@@ -97,3 +97,19 @@ pub async fn let_go(tx: &mut Tx, by: Parties<'_>, standing: &[Standing], now: Mi
     }
     Ok(())
 }
+
+/// Sets how a purpose stands without a new statement, for members who turned out to be one person.
+pub async fn set(tx: &mut Tx, member: MemberId, said: &Standing) -> Result<(), StoreError> {
+    let sql = "INSERT INTO consent_now (member, brand, entity, purpose, granted, at, source) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+               ON CONFLICT (member, purpose, brand, entity) DO UPDATE SET granted = excluded.granted, at = excluded.at, source = excluded.source";
+    let (brand, entity, purpose, source) = (said.brand.as_str(), said.entity.as_str(), said.purpose.word(), said.source.as_str());
+    tx.execute(sql, args![member.0, brand, entity, purpose, said.granted, said.at, source]).await?;
+    Ok(())
+}
+
+/// Takes back what [`set`] gave her from another member.
+pub async fn unset(tx: &mut Tx, member: MemberId, said: &Standing) -> Result<(), StoreError> {
+    let sql = "DELETE FROM consent_now WHERE member = $1 AND brand = $2 AND entity = $3 AND purpose = $4";
+    tx.execute(sql, args![member.0, said.brand.as_str(), said.entity.as_str(), said.purpose.word()]).await?;
+    Ok(())
+}

@@ -5,7 +5,7 @@ use passage_protocol::Millis;
 
 use super::{
     consent::{Parties, any},
-    graph, installation, set_destination,
+    graph, installation, onboard, set_destination,
 };
 use crate::{
     identity::{IdentifierKind, Purpose, consent::Standing},
@@ -19,7 +19,7 @@ fn is_for_match(kind: IdentifierKind) -> bool {
 
 /// Ends what `purpose` permitted to the brand and entity. `standing` already holds the withdrawal.
 ///
-/// `personalise`, `advice`, `ads` and `trackers` leave nothing behind to end: each use asks for the purpose at that moment.
+/// `personalise`, `advice` and `trackers` leave nothing behind to end: each use asks for the purpose at that moment.
 pub async fn carry_out(tx: &mut Tx, by: Parties<'_>, purpose: Purpose, now: Millis, standing: &[Standing]) -> Result<(), StoreError> {
     match purpose {
         Purpose::Presence => {
@@ -38,6 +38,7 @@ pub async fn carry_out(tx: &mut Tx, by: Parties<'_>, purpose: Purpose, now: Mill
                 set_destination(tx, by.member, None, now).await?;
             }
         }
+        Purpose::Ads if !any(standing, Purpose::Ads) => onboard::forget_ad_keys(tx, by.member).await?,
         Purpose::Match | Purpose::Personalise | Purpose::Advice | Purpose::Ads | Purpose::Trackers => {}
     }
     Ok(())

@@ -1,0 +1,84 @@
+use super::*;
+
+#[test]
+fn the_written_trunk_zero_is_never_dialled() {
+    for text in [
+        "+33 (0)6 39 98 12 34",
+        "+330639981234",
+        "0033 (0) 639981234",
+        "\u{ff0b}33 6 39 98 12 34",
+        "(+33) 6 39 98 12 34",
+        "tel:+33639981234",
+        "TEL:06 39 98 12 34",
+        "33 0 639981234",
+        "'0639981234",
+        "639981234.0",
+        "06\u{b7}39\u{b7}98\u{b7}12\u{b7}34",
+        "\u{200e}06 39\u{200b}98 12 34",
+        "\u{ff10}\u{ff16} \u{ff13}\u{ff19} \u{ff19}\u{ff18} \u{ff11}\u{ff12} \u{ff13}\u{ff14}",
+    ] {
+        assert_eq!(e164(text, "FR"), Ok("+33639981234".to_owned()), "{text}");
+    }
+}
+
+#[test]
+fn overseas_mobiles_get_the_code_of_their_island() {
+    for (text, expected) in [("0690 12 34 56", "+590690123456"), ("+33 6 94 12 34 56", "+594694123456"), ("0697123456", "+596697123456")] {
+        assert_eq!(e164(text, "FR"), Ok(expected.to_owned()));
+    }
+    assert_eq!(e164("0639 12 34 56", "YT"), Ok("+262639123456".to_owned()));
+    assert_eq!(e164("0639 12 34 56", "FR"), Ok("+33639123456".to_owned()));
+}
+
+#[test]
+fn services_and_placeholders_are_no_persons() {
+    for text in
+        ["0800 123 456", "36111", "0612345678", "06 66 66 66 66", "+33 8 99 12 34 56", "call me", "0123", "+999 123456789", "++33639981234"]
+    {
+        assert_eq!(e164(text, "FR"), Err(Unusable::Phone), "{text}");
+    }
+}
+
+#[test]
+fn only_mobiles_receive_sms() {
+    assert!(may_receive_sms("+33639981234") && may_receive_sms("+262692123456") && may_receive_sms("+32470123456"));
+    assert!(!may_receive_sms("+33140000000"));
+}
+
+#[test]
+fn numbers_of_other_countries_follow_their_own_plan() {
+    for (text, region, expected) in [
+        ("07700 900123", "GB", "+447700900123"),
+        ("+44 (0)7700 900123", "FR", "+447700900123"),
+        ("+44 07700 900123", "FR", "+447700900123"),
+        ("0470 12 34 56", "BE", "+32470123456"),
+        ("+32 0470 12 34 56", "FR", "+32470123456"),
+        ("06 698 12345", "IT", "+390669812345"),
+        ("+39 (0)6 698 12345", "FR", "+390669812345"),
+        ("079 123 45 67", "CH", "+41791234567"),
+        ("621 123 456", "LU", "+352621123456"),
+        ("612 34 56 78", "ES", "+34612345678"),
+        ("0171 3920012", "DE", "+491713920012"),
+        ("(650) 555-1212", "US", "+16505551212"),
+        ("011 33 6 39 98 12 34", "US", "+33639981234"),
+        ("0692 12 34 56", "RE", "+262692123456"),
+    ] {
+        assert_eq!(e164(text, region).as_deref(), Ok(expected), "{text} in {region}");
+    }
+}
+
+#[test]
+fn services_of_other_countries_and_repeated_digits_are_no_persons() {
+    for (text, region) in [
+        ("1 800 555 0199", "US"),
+        ("0800 12345", "BE"),
+        ("0909 879 0123", "GB"),
+        ("911", "US"),
+        ("+1 111 111 1111", "FR"),
+        ("+32 000 00 00 00", "FR"),
+        ("06 39 98 12 34", "XX"),
+        ("199001234", "FR"),
+    ] {
+        assert_eq!(e164(text, region), Err(Unusable::Phone), "{text} in {region}");
+    }
+}
