@@ -37,7 +37,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request},
-    http::{StatusCode, header},
+    http::header,
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -50,7 +50,6 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     identity::{Keyring, Resolver},
     notice::Notices,
-    privacy::payload::unfit_body,
     store::Db,
 };
 use desk::Desk;
@@ -141,13 +140,12 @@ impl Api {
     }
 }
 
-/// Refuses what says that it is a picture or a film: no route takes one, and a face must not come near a log or a queue. Bodies that are images
-/// without saying so are no JSON and are refused where they are read.
+/// Refuses what says that it is a picture or a film; a body that is one without saying so is refused where it is read.
 async fn no_images(request: Request, next: Next) -> Response {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    match unfit_body(kind, &[]) {
-        Some(unfit) => Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, unfit.code(), unfit.to_string()).into_response(),
-        None => next.run(request).await,
+    match Problem::refuse_image(kind, &[]) {
+        Err(problem) => problem.into_response(),
+        Ok(()) => next.run(request).await,
     }
 }
 

@@ -9,7 +9,7 @@ use axum::{
 };
 use serde_json::json;
 
-use crate::store::StoreError;
+use crate::{privacy::payload::unfit_body, store::StoreError};
 
 /// An answer that says what is wrong and how to mend it. It never repeats an identifier.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +54,17 @@ impl Problem {
         Self { retry_after: Some(wait), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too-often", detail) }
     }
 
+    /// Refuses what is an image, by what it says it is or by its first bytes: no route takes one, and a face must not come near a log or a queue.
+    pub(crate) fn refuse_image(content_type: &str, body: &[u8]) -> Result<(), Self> {
+        match unfit_body(content_type, body) {
+            Some(unfit) => Err(Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, unfit.code(), unfit.to_string())),
+            None => Ok(()),
+        }
+    }
+
     /// Reads a JSON body. serde's own text is left out because it may quote a value.
     pub(crate) fn json<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T, Self> {
+        Self::refuse_image("", body)?;
         serde_json::from_slice(body).map_err(|e| {
             let class = if e.is_data() { "a field is missing, unknown or of the wrong kind" } else { "the body is not JSON" };
             Self::bad("malformed", format!("{class} (line {}, column {})", e.line(), e.column()))

@@ -76,6 +76,7 @@ impl Row<'_> {
 
 /// Calls `take` for each row of a JSON array, or of one JSON object per line. A row of the wrong form costs itself only; a broken array is no array.
 pub(super) fn each(body: &[u8], mut take: impl FnMut(Result<Row<'_>, Refusal>)) -> Result<(), Problem> {
+    Problem::refuse_image("", body)?;
     let trimmed = body.trim_ascii();
     if trimmed.is_empty() {
         return Err(Problem::bad("malformed", "send a JSON array, or one JSON object per line"));

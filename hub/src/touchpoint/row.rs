@@ -86,8 +86,8 @@ impl<'a> RawTouch<'a> {
 
     /// What may not be stored at all, and the field that has it. The identifier is left to its own rules.
     pub(super) fn unfit(&self) -> Option<(&'static str, Unfit)> {
-        let all = self.fields().into_iter().chain([("key", self.key)]);
-        all.filter_map(|(name, value)| Some((name, look(name, value?)?))).next()
+        let mut all = self.fields().into_iter().chain([("key", self.key)]);
+        all.find_map(|(name, value)| Some((name, look(name, value?)?)))
     }
 
     /// A key made of all fields, for sources that have none.
