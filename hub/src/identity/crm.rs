@@ -154,7 +154,8 @@ impl CrmRow {
             let Some(cell) = line.get(purpose.word()) else { continue };
             match statement(*purpose, cell, now) {
                 Ok(mut said) => {
-                    let parts = [&self.crm_id.0, self.brand.as_bytes(), self.entity.as_bytes(), purpose.word().as_bytes(), cell.as_bytes()];
+                    let parts =
+                        [&self.anchor.1.0, self.brand.as_bytes(), self.entity.as_bytes(), purpose.word().as_bytes(), cell.as_bytes()];
                     said.proof.evidence = hex::encode(keyring.hash("consent in a CRM file", &parts));
                     self.said.push(said);
                 }
