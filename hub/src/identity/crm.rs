@@ -103,11 +103,11 @@ pub fn read(line: &Line<'_>, config: &HubConfig, keyring: &Keyring, now: Millis)
         faults: Vec::new(),
     };
     row.read_keys(line, keyring, region);
-    row.read_consents(line, keyring, now);
     if crm_id.is_none() {
         let strong = |(kind, _): &&(IdentifierKind, Key)| *kind != IdentifierKind::Beacon;
         row.anchor = *row.keys.iter().chain(&row.match_keys).find(strong).ok_or("the line has no key by which she could be found")?;
     }
+    row.read_consents(line, keyring, now);
     Ok(row)
 }
 
@@ -154,7 +154,8 @@ impl CrmRow {
             let Some(cell) = line.get(purpose.word()) else { continue };
             match statement(*purpose, cell, now) {
                 Ok(mut said) => {
-                    let parts = [&self.crm_id.0, self.brand.as_bytes(), self.entity.as_bytes(), purpose.word().as_bytes(), cell.as_bytes()];
+                    let parts =
+                        [&self.anchor.1.0, self.brand.as_bytes(), self.entity.as_bytes(), purpose.word().as_bytes(), cell.as_bytes()];
                     said.proof.evidence = hex::encode(keyring.hash("consent in a CRM file", &parts));
                     self.said.push(said);
                 }
