@@ -103,11 +103,11 @@ pub fn read(line: &Line<'_>, config: &HubConfig, keyring: &Keyring, now: Millis)
         faults: Vec::new(),
     };
     row.read_keys(line, keyring, region);
-    row.read_consents(line, keyring, now);
     if crm_id.is_none() {
         let strong = |(kind, _): &&(IdentifierKind, Key)| *kind != IdentifierKind::Beacon;
         row.anchor = *row.keys.iter().chain(&row.match_keys).find(strong).ok_or("the line has no key by which she could be found")?;
     }
+    row.read_consents(line, keyring, now);
     Ok(row)
 }
 
