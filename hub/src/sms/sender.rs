@@ -282,7 +282,7 @@ impl Sender {
     }
 
     fn open(&self, message: &Claimed, region: &str) -> Option<Submit> {
-        let plain = self.keyring.open_number(message.member, &message.sealed).ok()?;
+        let plain = self.keyring.open_number(message.sealed_for, &message.sealed).ok()?;
         let to = Msisdn::parse(std::str::from_utf8(&plain).ok()?, region)?;
         let text =
             page::signed(&self.keyring, &message.text, &Bound { member: message.member, brand: &message.brand, entity: &message.entity });

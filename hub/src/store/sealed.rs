@@ -3,7 +3,7 @@
 use super::{Db, Row, StoreError, Value};
 use crate::{
     args, fleet,
-    identity::{Keyring, MemberId, keyring::OpenError},
+    identity::{Keyring, MemberId, crm::AD_CONTEXT, keyring::OpenError},
     ingest,
     store::people::installation,
 };
@@ -77,11 +77,12 @@ const COLUMNS: &[Column] = &[
         // What comes out of `open_number` went in as text.
         Ok((old, keyring.seal_number(member, &String::from_utf8_lossy(&plain))))
     }),
-    column!("message", "sealed", by "id", "", ", member", |keyring, row| {
+    column!("message", "sealed", by "id", "", ", COALESCE(sealed_for, member)", |keyring, row| {
         let (old, member) = (row.blob(1)?, MemberId(row.int(2)?));
         let plain = keyring.open_number(member, &old)?;
         Ok((old, keyring.seal_number(member, &String::from_utf8_lossy(&plain))))
     }),
+    column!("ad_key", "sealed", by "id", "", "", |keyring, row| anew(keyring, AD_CONTEXT, row.blob(1)?)),
     column!("installation", "chain_key", by "id", "", "", |keyring, row| anew(keyring, &installation::context(&row.text(0)?), row.blob(1)?)),
     column!("hub_key", "sealed", by "id", "", "", |keyring, row| anew(keyring, ingest::keys::CONTEXT, row.blob(1)?)),
     column!("fleet_authority", "sealed", by "id", -1_i64, "", |keyring, row| anew(keyring, fleet::AUTHORITY_CONTEXT, row.blob(1)?)),

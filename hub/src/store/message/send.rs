@@ -34,6 +34,8 @@ pub struct Claimed {
     pub destination: Key,
     /// Sealed number.
     pub sealed: Vec<u8>,
+    /// Whose number it was sealed as: another than `member` after a merge.
+    pub sealed_for: MemberId,
     /// What.
     pub text: String,
     /// Alphanumeric sender or short code.
@@ -78,7 +80,7 @@ pub async fn claim(tx: &mut Tx, hub: &str, wall: Millis, until: Millis, limit: u
                 "SELECT id FROM message WHERE state = 'planned' AND (next_try IS NULL OR next_try <= $3) ORDER BY planned_at, id LIMIT $4",
                 $lock,
                 ") RETURNING id, member, brand, entity, offer, store, destination, sealed, text, sender, trigger_at, deadline, validity_ms, ",
-                "planned_at, attempts"
+                "planned_at, attempts, COALESCE(sealed_for, member)"
             )
         };
     }
@@ -107,6 +109,7 @@ fn claimed_row(row: &Row) -> Result<Claimed, StoreError> {
         validity_ms: row.int(12)?,
         planned_at: row.millis(13)?,
         attempts: u32::try_from(row.int(14)?).unwrap_or(u32::MAX),
+        sealed_for: MemberId(row.int(15)?),
     })
 }
 

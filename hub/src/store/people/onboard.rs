@@ -38,8 +38,9 @@ pub async fn keep_ad_keys(tx: &mut Tx, member: MemberId, granted: bool, keys: &[
         return forget_ad_keys(tx, member).await;
     }
     for kept in keys {
-        let sql = "INSERT INTO ad_key (member, kind, key, sealed, at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
-        tx.execute(sql, args![member.0, kept.kind.word(), &kept.key.0, kept.sealed.as_slice(), at]).await?;
+        let sql = "INSERT INTO ad_key (id, member, kind, key, sealed, at) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
+        let id = uuid::Uuid::from_u128(rand::random()).simple().to_string();
+        tx.execute(sql, args![id, member.0, kept.kind.word(), &kept.key.0, kept.sealed.as_slice(), at]).await?;
     }
     Ok(())
 }

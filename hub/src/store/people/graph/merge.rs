@@ -35,7 +35,9 @@ const TABLES: [(&str, &str, &str); 4] = [
     (
         "message",
         "INSERT INTO moved_row (what, ref, origin) SELECT 'message', id, member FROM message WHERE member = $1 ON CONFLICT DO NOTHING",
-        "UPDATE message SET member = $2 WHERE id IN (SELECT ref FROM moved_row WHERE what = 'message' AND origin = $1)",
+        // The number stays sealed for whom it was sealed.
+        "UPDATE message SET sealed_for = COALESCE(sealed_for, member), member = $2 \
+         WHERE id IN (SELECT ref FROM moved_row WHERE what = 'message' AND origin = $1)",
     ),
     (
         "installation",
