@@ -98,11 +98,12 @@ impl Api {
             .with_state(desk);
         Router::new()
             .merge(app::routes())
-            .fallback(|| async { Problem::not_found("there is nothing under this path") })
-            .method_not_allowed_fallback(|| async { Problem::method() })
             .with_state(Arc::clone(&self))
             .merge(touchpoints)
             .merge(me::router(Arc::clone(&self)))
+            // After all routes, because it is set for those that are there.
+            .fallback(|| async { Problem::not_found("there is nothing under this path") })
+            .method_not_allowed_fallback(|| async { Problem::method() })
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .layer(middleware::from_fn(no_images))
             .layer(middleware::from_fn_with_state(self, cors::cors))

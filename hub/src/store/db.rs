@@ -175,7 +175,10 @@ impl Db {
             .busy_timeout(Duration::from_secs(5))
             .pragma("temp_store", "MEMORY")
             .pragma("secure_delete", "ON");
-        let write = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None).connect_with(options.clone()).await?;
+        // Keys of identifiers are written in no order: with SQLite's usual 2 MB of cache, pages would come and go with every row, and with its usual 4 MB of
+        // WAL every batch would be copied into the file at once.
+        let writer = options.clone().pragma("cache_size", "-65536").pragma("wal_autocheckpoint", "8192");
+        let write = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None).connect_with(writer).await?;
         sqlx::migrate!("migrations/sqlite").run(&write).await?;
         let read = SqlitePoolOptions::new().max_connections(4).connect_with(options.read_only(true)).await?;
         Ok(Self::Sqlite { write, read })
