@@ -151,7 +151,7 @@ impl<'a> Step<'a> {
                 zone: event.zone.clone(),
                 fence_kind: fence.map(|f| f.kind),
                 signal: event.signal,
-                strength: event.strength.clone(),
+                strength: event.strength,
             },
             phase: event.phase,
             first: event.first,

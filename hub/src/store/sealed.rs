@@ -19,8 +19,11 @@ struct Column {
     find: &'static str,
     replace: &'static str,
     count: &'static str,
-    open: fn(&Keyring, &Row) -> Result<(Vec<u8>, Vec<u8>), Failed>,
+    open: fn(&Keyring, &Row) -> Result<Forms, Failed>,
 }
+
+/// The old form of a sealed value and the new one.
+type Forms = (Vec<u8>, Vec<u8>);
 
 enum Failed {
     Store(StoreError),
@@ -89,7 +92,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 /// Opens a value and seals it with the active key: the old form and the new one.
-fn anew(keyring: &Keyring, context: &str, old: Vec<u8>) -> Result<(Vec<u8>, Vec<u8>), Failed> {
+fn anew(keyring: &Keyring, context: &str, old: Vec<u8>) -> Result<Forms, Failed> {
     let plain = keyring.open(context, &old)?;
     Ok((old, keyring.seal(context, &plain)))
 }

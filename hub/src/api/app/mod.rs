@@ -134,9 +134,8 @@ impl Api {
 
     /// What was committed stays so even if this hub finds it a moment later.
     pub(in crate::api) async fn reload(&self, now: Millis) {
-        match tokio::time::timeout(RELOAD, self.resolver.catch_up(&self.db, now)).await {
-            Ok(Err(error)) => tracing::warn!(%error, "a change of people is stored, but this hub sees it only at its next refresh"),
-            Ok(Ok(())) | Err(_) => {}
+        if let Ok(Err(error)) = tokio::time::timeout(RELOAD, self.resolver.catch_up(&self.db, now)).await {
+            tracing::warn!(%error, "a change of people is stored, but this hub sees it only at its next refresh");
         }
     }
 
