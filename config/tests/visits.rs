@@ -43,7 +43,7 @@ fn each_rule_can_be_written_and_what_cannot_be_is_refused() {
     assert_eq!((rules.regulars.window, rules.regulars.staff_days), (Duration::from_secs(14 * 86_400), 4));
     assert_eq!((rules.regulars.resident_percent, rules.contradictions.next_door_db), (50, 9));
     assert!(refused("visit.toml", "[regulars]\nstaff_days = 8\n").contains("between 1 and 7"));
-    assert!(refused("visit.toml", "[contradictions]\nfastest = 9\n").contains("did you mean `fastest_kmh`"));
+    assert!(refused("visit.toml", "[contradictions]\nfastest_kph = 9\n").contains("did you mean `fastest_kmh`"));
 }
 
 #[test]

@@ -236,7 +236,9 @@ async fn dump(fresh: &Fresh) -> Vec<Vec<u8>> {
     if let Some(path) = fresh.url.strip_prefix("sqlite:") {
         return ["", "-wal"].iter().map(|end| std::fs::read(format!("{path}{end}")).unwrap_or_default()).collect();
     }
-    let out = tokio::process::Command::new("pg_dump").arg(&fresh.url).output().await.expect("pg_dump of PostgreSQL is on this machine");
+    // What comes after the question mark is for sqlx.
+    let url = fresh.url.split('?').next().unwrap_or_default();
+    let out = tokio::process::Command::new("pg_dump").arg(url).output().await.expect("pg_dump of PostgreSQL is on this machine");
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     vec![out.stdout]
 }

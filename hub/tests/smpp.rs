@@ -307,7 +307,7 @@ async fn stop_is_in_force_when_the_smsc_hears_that_we_have_it() {
         let message = bound.shop.message(1);
         assert!(bound.shop.plan(&message).await);
         bound.reaches(message.id, MessageState::Suppressed).await;
-        assert_eq!(bound.shop.fate(message.id).await.1.as_deref(), Some("stop"));
+        assert_eq!(bound.shop.fate(message.id).await.1.as_deref(), Some("no-sms"), "her STOP is on record as a withdrawal");
 
         bound.shop.member(2).await;
         assert_eq!(bound.smsc.bring_reply("33612300002", STOP_NUMBER, 0, b"merci").await, 0);

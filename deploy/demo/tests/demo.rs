@@ -175,7 +175,7 @@ fn the_cast_plays_its_parts(lines: &[String]) {
     tells(lines, "the coat", &["entered the shop", "offer coat-size: send", "SMS handed over", "receipt: delivered", "visit qualified"]);
     tells(lines, "the coat", &["le manteau Aubrac vous attend en taille 42 chez Lyon Bellecour. STOP au 36111"]);
     tells(lines, "the coat", &["exposure credited: retargeting-coats", "stay closed: qualified"]);
-    tells(lines, "passes by", &["offer come-and-see: send", "SMS handed over", "STOP", "offer come-and-see: suppressed"]);
+    tells(lines, "passes by", &["offer come-and-see: send", "SMS handed over", "STOP", "offer come-and-see: no-sms-consent"]);
     tells(
         lines,
         "iPhone",

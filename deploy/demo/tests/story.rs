@@ -94,7 +94,7 @@ async fn she_comes_for_the_coat_gets_its_sms_and_is_left_alone_after_her_stop() 
     scene.write_gateway("gw-paris", Some("paris-marais"), "{ replay = \"paris.jsonl\" }", "");
     let mut paris = scene.start_gateway("gw-paris");
     let result = || async { Some(database.rows("SELECT result FROM decision WHERE offer = 'welcome'").await.first()?.get::<String, _>(0)) };
-    assert_eq!(eventually("the decision in Paris", PATIENCE, result).await, "suppressed");
+    assert_eq!(eventually("the decision in Paris", PATIENCE, result).await, "no-sms-consent");
 
     // Her stay in Lyon has become a visit, although she is still there.
     let qualified = "SELECT COUNT(*) FROM visit WHERE store = 'lyon-bellecour' AND label = 'qualified' AND dwell_ms >= 120000";
@@ -138,8 +138,8 @@ fn why_and_report_tell_it(scene: &Scene) {
         "lyon-bellecour: 2026-11-20 10:40",
         "offer coat-size on enter: sent",
         "looked at MA-COAT-01 6 times on 3 days and did not buy it",
-        "offer welcome on enter: not sent: suppressed",
-        "NO suppressed             the number said STOP",
+        "offer welcome on enter: not sent: no-sms-consent",
+        "NO no-sms-consent",
     ] {
         assert!(why.contains(words), "`why` does not tell {words:?}:\n{why}");
     }
@@ -147,7 +147,7 @@ fn why_and_report_tell_it(scene: &Scene) {
 
     let report = scene.hub(&["report", "--day", "2026-11-20"]);
     let table: Vec<String> = report.lines().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-    for row in ["qualified 1", "coat-size delivered 1", "coat-size send 1", "welcome suppressed 1"] {
+    for row in ["qualified 1", "coat-size delivered 1", "coat-size send 1", "welcome no-sms-consent 1"] {
         assert!(table.iter().any(|l| l == row), "`report` has no row {row:?}:\n{report}");
     }
     assert!(report.contains("rows withheld because they are about fewer than 20 members"), "{report}");

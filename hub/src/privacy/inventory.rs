@@ -95,6 +95,12 @@ pub const HELD: &[Holding] = &[
     holding!("former_holder", "times in which a browser or device was yours", where "member = $1"),
     holding!("moved_row", "which of your visits and messages came from another record about you", where "origin = $1"),
     holding!("merge", "records that turned out to be about you too", where "member = $1 OR survivor = $1"),
+    holding!("regular", "that you work or live at a shop, so that your stays there are no visits", where "member = $1"),
+    holding!(
+        "counter_moment",
+        "that somebody had a card or ticket of yours at a counter; waits for your visit",
+        where concat!("member = $1 OR (identifier_kind, identifier) IN (SELECT kind, key FROM ", keys!(), " k)")
+    ),
     holding!("member_segment", "what kind of customer the shop calls you", where "member = $1"),
     holding!("ad_key", "your address and number, sealed, for ad platforms that you allowed", where "member = $1"),
     holding!("link", "who said which keys are yours", where "member = $1"),

@@ -70,7 +70,7 @@ impl Hub {
     /// A link as it leaves in an SMS.
     async fn link(&self, id: &str, expires_at: Millis) -> String {
         let (brand, entity) = ("maison".to_owned(), "maison-sas".to_owned());
-        let message = Some("message-0".to_owned());
+        let message = Some(crate::rights::name_of("message", 0));
         let made = MemberPage { id: id.to_owned(), member: self.ana, brand, entity, origin: Origin::Sms, message, expires_at };
         let mut tx = self.db.begin().await.unwrap();
         pages::insert(&mut tx, &made, friday(11, 0)).await.unwrap();
@@ -211,7 +211,7 @@ async fn images_and_card_numbers_are_refused_at_every_door_and_counted() {
         let file = format!(
             "at,kind,identifier_kind,identifier,key,sku,campaign\n\
              2026-11-18T10:12:00+01:00,click,email,eva@example.fr,a,4111111111111111,\n\
-             2026-11-18T10:12:00+01:00,click,email,eva@example.fr,b,,{face}\n\
+             2026-11-18T10:12:00+01:00,click,email,eva@example.fr,b,,\"{face}\"\n\
              2026-11-18T10:12:00+01:00,click,email,eva@example.fr,c,4006381333931,winter\n"
         );
         let config = config(site());

@@ -47,6 +47,17 @@ async fn member(db: &Db, keyring: &Keyring, crm_id: &str) -> Option<MemberId> {
     graph::holder(&mut db.begin_read().await.unwrap(), IdentifierKind::CrmId, &key).await.unwrap()
 }
 
+/// The id of a row of the first or second member, in the form that its table has.
+pub fn name_of(what: &str, n: usize) -> String {
+    let first = match what {
+        "visit" => 0x10_u128,
+        "decision" => 0x20,
+        "message" => 0x30,
+        _ => return format!("{what}-{n}"),
+    };
+    uuid::Uuid::from_u128(first + n as u128).to_string()
+}
+
 /// Two members who live: a phone, an event, a visit, a decision, an SMS with its part and an answer, touchpoints, tickets.
 pub async fn live(db: &Db, keyring: &Keyring) -> (MemberId, MemberId) {
     import(db, keyring, CRM).await;
@@ -54,9 +65,9 @@ pub async fn live(db: &Db, keyring: &Keyring) -> (MemberId, MemberId) {
     import_touchpoints(db, keyring, &config(site()), "csv", touches.as_bytes(), friday(9, 0)).await.unwrap();
     let (ana, eva) = (member(db, keyring, "C-1").await.unwrap(), member(db, keyring, "C-2").await.unwrap());
     for (n, who) in [ana, eva].into_iter().enumerate() {
-        let name = |what: &str| format!("{what}-{n}");
+        let name = |what: &str| name_of(what, n);
         let number = keyring.identifier(IdentifierKind::Phone, if n == 0 { NUMBER } else { "+33639980002" });
-        let card = keyring.identifier(IdentifierKind::LoyaltyCard, if n == 0 { "L-1" } else { "L-2" });
+        let card = keyring.identifier(IdentifierKind::LoyaltyCard, if n == 0 { "L1" } else { "L2" });
         let sealed = keyring.seal_number(who, NUMBER);
         let rows = [
             (
@@ -66,19 +77,19 @@ pub async fn live(db: &Db, keyring: &Keyring) -> (MemberId, MemberId) {
             ),
             (
                 "INSERT INTO visit (id, member, store, start_at, end_at, dwell_ms, label, is_open, seen_from, seen_to, state, updated_at) \
-                 VALUES ($1, $3, 's', $2, $2, 0, 'qualified', 0, $2, $2, '{}', $2)",
+                 VALUES ($1, $3, 'lyon', $2, $2, 0, 'qualified', 0, $2, $2, '{}', $2)",
                 args![name("visit"), friday(10, 0), who.0],
             ),
             (
                 "INSERT INTO decision (id, member, brand, entity, offer, store, trigger_kind, at, result, reasons, config_revision) \
-                 VALUES ($1, $3, 'maison', 'maison-sas', 'o', 's', 'enter', $2, 'send', '[]', '')",
+                 VALUES ($1, $3, 'maison', 'maison-sas', 'o', 'lyon', 'enter', $2, 'send', '[]', '')",
                 args![name("decision"), friday(10, 0), who.0],
             ),
             (
                 "INSERT INTO message (id, send_key, decision, member, brand, entity, offer, store, destination, sealed, text, sender, parts, \
-                 encoding, trigger_at, deadline, validity_ms, state, planned_at) VALUES ($1, $2, 'd', $4, 'maison', 'maison-sas', 'o', 's', $5, $6, \
+                 encoding, trigger_at, deadline, validity_ms, state, planned_at) VALUES ($1, $2, $7, $4, 'maison', 'maison-sas', 'o', 'lyon', $5, $6, \
                  't', 's', 1, 'gsm', $3, $3, 0, 'planned', $3)",
-                args![name("message"), name("key").into_bytes(), friday(10, 0), who.0, &number.0, sealed],
+                args![name("message"), name("key").into_bytes(), friday(10, 0), who.0, &number.0, sealed, name("decision")],
             ),
             ("INSERT INTO message_part (message, number, smsc_id, at) VALUES ($1, 1, 'x', $2)", args![name("message"), friday(10, 0)]),
             (
@@ -157,7 +168,7 @@ async fn the_access_file_holds_every_row_about_her_and_none_about_others() {
             let held = json["tables"][table]["rows"].as_array().unwrap();
             assert!(!held.is_empty(), "{table}");
             let text = serde_json::to_string(held).unwrap();
-            assert!(!text.contains(&format!("\"{table}-1\"")) && !text.contains("ticket-1"), "{table} shows somebody else's row: {text}");
+            assert!(!text.contains(&name_of(table, 1)) && !text.contains("ticket-1"), "{table} shows somebody else's row: {text}");
         }
         assert_eq!(json["tables"]["ledger_entry"]["rows"].as_array().unwrap().len(), 3);
         assert_eq!(json["proof_of_consent"]["entries"][0]["said"]["source"], "crm");
