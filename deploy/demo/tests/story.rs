@@ -50,6 +50,11 @@ async fn she_comes_for_the_coat_gets_its_sms_and_is_left_alone_after_her_stop() 
     // One message a day would hide the STOP behind the cap of the next offer, were the STOP forgotten.
     let hub_toml = std::fs::read_to_string(scene.path("hub.toml")).unwrap();
     std::fs::write(scene.path("hub.toml"), hub_toml + "[caps]\nper_day = 10\nper_week = 10\nper_month = 10\n").unwrap();
+    // The capture has her in Paris at once, her legs took an hour.
+    let rules = std::fs::read_to_string(scene.path("visit.toml")).unwrap();
+    let lenient = rules.replace("clocks = \"2 min\"", "clocks = \"1 h\"").replace("fastest_kmh = 300", "fastest_kmh = 1000");
+    assert_ne!(rules, lenient);
+    std::fs::write(scene.path("visit.toml"), lenient).unwrap();
     std::fs::write(scene.path("offers/welcome.toml"), WELCOME).unwrap();
     let phone = prepare(&scene).await;
 
