@@ -201,7 +201,7 @@ async fn everything_that_a_touchpoint_may_say_comes_back_as_it_was_said() {
         assert_eq!(all[0].channel.as_deref(), Some("paid-social"));
         assert_eq!((detail.source.as_deref(), detail.medium.as_deref(), detail.click_id.as_deref()), (Some("facebook"), Some("cpc"), Some("fbclid=abc")));
         assert_eq!((detail.category.as_deref(), detail.store.as_deref(), detail.variant.as_deref()), (Some("manteaux"), Some("lyon"), Some("b")));
-        assert_eq!((detail.outcome.as_deref(), detail.order, detail.cents), (Some("sold"), Some(hub.keyring.order("FR-1")), Some(19_900)));
+        assert_eq!((detail.outcome.as_deref(), detail.order, detail.cents), (Some("sold"), Some(hub.keyring.identifier(IdentifierKind::Order, "FR-1")), Some(19_900)));
     })
     .await;
 }

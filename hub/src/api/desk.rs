@@ -1,12 +1,6 @@
 //! What the calls about touchpoints have in common: the writer, the counts, the rates, and compressed bodies.
 
-use std::{
-    borrow::Cow,
-    collections::HashMap,
-    io::Read,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{borrow::Cow, io::Read, sync::Arc, time::Duration};
 
 use axum::http::{HeaderMap, StatusCode, header};
 use flate2::read::MultiGzDecoder;
@@ -14,7 +8,7 @@ use passage_config::{HubConfig, Scope};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{Api, Problem},
+    api::{Api, Limiter, Pace, Problem},
     touchpoint::{
         Touchpoint,
         intake::Refusal,
@@ -36,14 +30,7 @@ pub(super) struct Desk {
     pub api: Arc<Api>,
     pub tally: Tally,
     writer: Writer,
-    rates: Mutex<HashMap<String, Bucket>>,
-}
-
-/// What a source may still send.
-#[derive(Debug, Clone, Copy)]
-struct Bucket {
-    rows: f64,
-    at: Instant,
+    rows: Limiter,
 }
 
 /// What became of one row.
@@ -57,7 +44,7 @@ pub(super) enum Fate {
 impl Desk {
     pub(super) fn new(api: Arc<Api>) -> Self {
         let writer = Writer::start(&api.db, &api.clock);
-        Self { api, tally: Tally::default(), writer, rates: Mutex::default() }
+        Self { api, tally: Tally::default(), writer, rows: Limiter::default() }
     }
 
     /// The configuration of the moment.
@@ -74,20 +61,12 @@ impl Desk {
 
     /// Takes `rows` from what the source may send now, or tells it when to come again.
     pub(super) fn spend(&self, source: &str, rows: usize, per_second: u32) -> Result<(), Problem> {
-        let (rate, now) = (f64::from(per_second), Instant::now());
-        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        let bucket = rates.entry(source.to_owned()).or_insert(Bucket { rows: rate * BURST, at: now });
-        let earned = now.duration_since(bucket.at).as_secs_f64() * rate;
-        *bucket = Bucket { rows: (bucket.rows + earned).min(rate * BURST), at: now };
-        // Whoever has anything left may send one body more than that, so that no body is too large for ever.
-        if bucket.rows < 0.0 {
+        let pace = Pace { burst: f64::from(per_second) * BURST, per_second: per_second.into() };
+        let rows = u32::try_from(rows).unwrap_or(u32::MAX);
+        self.rows.spend(source, rows, pace).map_err(|wait| {
             let detail = format!("this source may send {per_second} rows a second; nothing was stored, send the same again later");
-            return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-rows", detail));
-        }
-        #[expect(clippy::cast_precision_loss, reason = "a body has far fewer than 2^52 rows")]
-        let rows = rows as f64;
-        bucket.rows -= rows;
-        Ok(())
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-rows", detail).after(wait)
+        })
     }
 
     /// Stores what was read, counts everything, and tells what became of each row.

@@ -51,7 +51,12 @@ impl Problem {
 
     pub(crate) fn too_often(wait: Duration) -> Self {
         let detail = "too many calls in a short time, nothing was done; wait as long as the header Retry-After says";
-        Self { retry_after: Some(wait), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too-often", detail) }
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too-often", detail).after(wait)
+    }
+
+    /// With the header `Retry-After`.
+    pub(crate) fn after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
     }
 
     /// Refuses what is an image, by what it says it is or by its first bytes: no route takes one, and a face must not come near a log or a queue.

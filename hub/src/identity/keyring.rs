@@ -149,11 +149,6 @@ impl Keyring {
         Key(mac(&self.index, &[kind.word().as_bytes(), b"\0", canonical.as_bytes()]))
     }
 
-    /// The key under which an order's number is stored.
-    pub fn order(&self, number: &str) -> Key {
-        Key(self.hash("order", &[number.as_bytes()]))
-    }
-
     /// The keys under which partners may know the holder of an address or number who have only its hash, in either platform's form.
     pub fn aliases(&self, kind: IdentifierKind, canonical: &str) -> Vec<(IdentifierKind, Key)> {
         let (hashed, forms) = match kind {

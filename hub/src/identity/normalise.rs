@@ -7,7 +7,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use passage_protocol::StaticBeacon;
 use unicode_normalization::UnicodeNormalization;
 
-use crate::identity::{IdentifierKind, phone};
+use crate::{
+    identity::{IdentifierKind, phone},
+    privacy::payload::is_card_number,
+};
 
 /// Why a value is no key. The texts never repeat the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -59,7 +62,7 @@ pub fn canonical(kind: IdentifierKind, raw: &str, region: &str) -> Result<String
     if matches!(kind, IdentifierKind::Phone) {
         return phone::e164(&text, region);
     }
-    if looks_like_card(&text) {
+    if is_card_number(&text) {
         return Err(Unusable::Card);
     }
     match kind {
@@ -181,22 +184,6 @@ fn cookie(text: &str) -> Result<String, Unusable> {
 /// The spelling that the gateways' beacons have too.
 fn beacon(text: &str) -> Result<String, Unusable> {
     StaticBeacon::parse(text).map(|beacon| beacon.canonical()).ok_or(Unusable::Beacon)
-}
-
-/// True for what may be the number of a payment card: 13 to 19 digits with spaces or dashes between, a first digit that issuers have, and a right
-/// check digit. Of the 13-digit ones only those with a 4 were ever cards; the others are article numbers.
-pub fn looks_like_card(text: &str) -> bool {
-    if !text.chars().all(|c| c.is_ascii_digit() || matches!(c, ' ' | '-' | '.' | '\u{a0}' | '\u{202f}')) {
-        return false;
-    }
-    let digits: Vec<u32> = text.chars().filter_map(|c| c.to_digit(10)).collect();
-    let issued = match digits.len() {
-        13 => digits[0] == 4,
-        14..=19 => (2..=6).contains(&digits[0]),
-        _ => false,
-    };
-    let weighed = |(i, d): (usize, &u32)| if i % 2 == 1 { d * 2 / 10 + d * 2 % 10 } else { *d };
-    issued && digits.iter().rev().enumerate().map(weighed).sum::<u32>() % 10 == 0
 }
 
 #[cfg(test)]

@@ -19,9 +19,7 @@ impl Unfit {
             Self::Image => "image",
         }
     }
-}
 
-impl Unfit {
     /// The one that a reason speaks of, for counts of files whose rows are refused in words.
     pub fn told_by(reason: &str) -> Option<Self> {
         let card = "number of a payment card";
@@ -68,6 +66,12 @@ fn unfit_up_to(longest: usize, text: &str) -> Option<Unfit> {
     } else {
         None
     }
+}
+
+/// True if the whole text is the number of a payment card, as somebody would type it who takes it for her customer number.
+pub fn is_card_number(text: &str) -> bool {
+    let digits: Vec<u32> = text.chars().filter_map(|c| c.to_digit(10)).collect();
+    text.chars().all(|c| c.is_ascii_digit() || is_separator(c)) && is_card(&digits)
 }
 
 /// Looks at a body before it is read: by what it says it is, and by its first bytes.

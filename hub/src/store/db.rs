@@ -10,100 +10,10 @@ use sqlx::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::server::{Server, answer};
-
-/// What can go wrong in the database.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The database did not do what was asked.
-    #[error("database: {0}")]
-    Sql(#[from] sqlx::Error),
-    /// The tables could not be brought up to date.
-    #[error("database migration: {0}")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
-    /// A stored value cannot be read back; the database was changed by something else.
-    #[error("the database holds an unreadable {0}")]
-    Corrupt(&'static str),
-    /// The server did not answer, and its connections were given up.
-    #[error("the database server does not answer")]
-    Silent,
-    /// The URL is of no known engine.
-    #[error("'{0}' is not a database; write sqlite:PATH or postgres://USER@HOST/NAME")]
-    Url(String),
-}
-
-impl StoreError {
-    /// True if the same call may succeed later: the server is away, busy, full, or ended the transaction in favour of another one.
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Sql(sqlx::Error::Database(e)) => e.code().is_some_and(|code| is_transient_code(&code)),
-            Self::Silent
-            | Self::Sql(
-                sqlx::Error::Io(_)
-                | sqlx::Error::Tls(_)
-                | sqlx::Error::Protocol(_)
-                | sqlx::Error::PoolTimedOut
-                | sqlx::Error::PoolClosed
-                | sqlx::Error::WorkerCrashed,
-            ) => true,
-            _ => false,
-        }
-    }
-}
-
-/// PostgreSQL's codes have five characters, of which two are the class; SQLite's are numbers with the primary code in the low byte.
-fn is_transient_code(code: &str) -> bool {
-    if code.len() == 5 {
-        // connection, rollback in favour of another one, resources, operator's intervention, system error; a server that took over and is
-        // still read-only, a transaction that lay idle, an object that is not ready, a lock
-        let passing = ["25006", "25P03", "55000", "55P03"];
-        return ["08", "40", "53", "57", "58"].iter().any(|class| code.starts_with(class)) || passing.contains(&code);
-    }
-    // busy, locked, read-only (a disk in trouble), I/O, full, cannot open
-    code.parse::<u32>().is_ok_and(|code| [5, 6, 8, 10, 13, 14].contains(&(code & 0xff)))
-}
-
-/// A parameter. `None` is a typed NULL.
-#[derive(Clone)]
-pub enum Value {
-    /// `BIGINT`.
-    Int(Option<i64>),
-    /// `DOUBLE PRECISION`.
-    Real(Option<f64>),
-    /// `TEXT`.
-    Text(Option<String>),
-    /// `BYTEA` or `BLOB`.
-    Blob(Option<Vec<u8>>),
-}
-
-macro_rules! value_from {
-    ($($t:ty => $variant:ident($map:expr)),* $(,)?) => {$(
-        impl From<$t> for Value {
-            fn from(v: $t) -> Self {
-                #[allow(clippy::redundant_closure_call)]
-                Value::$variant(Some(($map)(v)))
-            }
-        }
-        impl From<Option<$t>> for Value {
-            fn from(v: Option<$t>) -> Self {
-                Value::$variant(v.map($map))
-            }
-        }
-    )*};
-}
-value_from! {
-    i64 => Int(|v| v), u32 => Int(i64::from), u16 => Int(i64::from), u8 => Int(i64::from), i8 => Int(i64::from), i32 => Int(i64::from),
-    bool => Int(i64::from), u64 => Int(|v| i64::try_from(v).unwrap_or(i64::MAX)), Millis => Int(|m: Millis| m.0),
-    f64 => Real(|v| v), f32 => Real(f64::from),
-    &str => Text(str::to_owned), String => Text(|v| v), &String => Text(String::clone),
-    Vec<u8> => Blob(|v| v), &[u8] => Blob(<[u8]>::to_vec), [u8; 32] => Blob(|v: [u8; 32]| v.to_vec()), &[u8; 32] => Blob(|v: &[u8; 32]| v.to_vec()),
-}
-
-/// Parameters of a statement: `args![member, at, "text"]`.
-#[macro_export]
-macro_rules! args {
-    ($($value:expr),* $(,)?) => { vec![$($crate::store::Value::from($value)),*] };
-}
+use super::{
+    StoreError, Value,
+    server::{Server, answer},
+};
 
 macro_rules! bound {
     ($args:ty, $values:expr) => {{
@@ -434,18 +344,6 @@ impl Row {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn errors_that_pass_are_told_from_errors_that_stay() {
-        for code in ["57P01", "40001", "08006", "55P03", "5", "517", "13", "3850"] {
-            assert!(is_transient_code(code), "{code}");
-        }
-        for code in ["23505", "22021", "42P01", "19", "1", "1555", "éé"] {
-            assert!(!is_transient_code(code), "{code}");
-        }
-        assert!(StoreError::Sql(sqlx::Error::PoolTimedOut).is_transient());
-        assert!(!StoreError::Corrupt("x").is_transient());
-    }
 
     #[test]
     fn each_row_has_its_placeholders() {

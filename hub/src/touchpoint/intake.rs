@@ -6,7 +6,7 @@ use passage_config::{Planned, Site, channel::Arrival};
 use passage_protocol::Millis;
 
 use crate::{
-    identity::Keyring,
+    identity::{IdentifierKind, Keyring},
     touchpoint::{
         Detail, TouchKind, Touchpoint,
         row::{RawTouch, cents, click_id, host, instant, keyed, text},
@@ -103,7 +103,8 @@ impl<'a> Intake<'a> {
             let reason = if known { format!("store: there is no store {store}") } else { "store: not the id of a store".to_owned() };
             return Err(Refusal::new("store", reason));
         }
-        let order = clear("order", raw.order)?.map(|number| self.keyring.order(&number));
+        // The same key as that of a link which names the order.
+        let order = clear("order", raw.order)?.map(|number| self.keyring.identifier(IdentifierKind::Order, &number));
         Ok(Detail {
             source: clear("source", raw.source)?.or_else(|| raw.referrer.and_then(host)),
             medium: clear("medium", raw.medium)?,

@@ -108,9 +108,7 @@ pub(super) async fn enrol(
     }
     people::set_age(&mut tx, member, request.age, now).await?;
     let (id, chain, app_secret) = api.install(&mut tx, &request, member, now).await?;
-    people::touch(&mut tx, member, version).await?;
-    tx.commit().await?;
-    api.reload(now).await;
+    api.commit(tx, member, version, now).await?;
     api.notices.tell(member_notice(now, Some(member), "enrolled an app"));
     let owntracks_key = api.config.borrow().position_secret.as_ref().map(|secret| secret.owntracks_key(&id));
     let keys = api.keys(&id, &chain, now, request.client_time);

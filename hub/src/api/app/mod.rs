@@ -32,7 +32,10 @@ use crate::{
         MemberId, Purpose,
         consent::{Standing, Statement},
     },
-    store::{Tx, people::installation::Installation},
+    store::{
+        StoreError, Tx,
+        people::{self, installation::Installation},
+    },
 };
 
 /// Largest body of these calls in bytes.
@@ -130,6 +133,14 @@ impl Api {
         let evidence = hex::encode(self.keyring.hash("consent in the app", &evidence.iter().map(String::as_bytes).collect::<Vec<_>>()));
         said.iter_mut().for_each(|s| s.proof.evidence.clone_from(&evidence));
         Ok(said)
+    }
+
+    /// Commits what `tx` changed about a member as that version of the people, and waits a moment until this hub goes by it.
+    pub(in crate::api) async fn commit(&self, mut tx: Tx, member: MemberId, version: i64, now: Millis) -> Result<(), StoreError> {
+        people::touch(&mut tx, member, version).await?;
+        tx.commit().await?;
+        self.reload(now).await;
+        Ok(())
     }
 
     /// What was committed stays so even if this hub finds it a moment later.

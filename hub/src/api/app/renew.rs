@@ -118,9 +118,7 @@ pub(super) async fn rotate(
     let keys = api.keys(&id, &chain, now, rotation.client_time);
     // Who holds the old key may hold an old token too.
     installation::deny(&mut tx, &id, keys.token_expires).await?;
-    people::touch(&mut tx, known.member, version).await?;
-    tx.commit().await?;
-    api.reload(now).await;
+    api.commit(tx, known.member, version, now).await?;
     Ok(Json(keys))
 }
 
@@ -147,9 +145,7 @@ pub(super) async fn purposes(
         consent::say(&mut tx, by, said, now, &mut standing).await?;
     }
     consent::let_go(&mut tx, by, &standing, now).await?;
-    people::touch(&mut tx, member, version).await?;
-    tx.commit().await?;
-    api.reload(now).await;
+    api.commit(tx, member, version, now).await?;
     api.notices.tell(member_notice(now, Some(member), "changed her purposes in the app"));
     let ended = !consent::allows(&standing, &brand, &entity, Purpose::Presence);
     Ok(Json(Standings { installation: id, granted: granted(&standing, &brand, &entity), brand, entity, ended, server_time: now }))
@@ -164,9 +160,7 @@ pub(super) async fn end(State(api): State<Arc<Api>>, Path(id): Path<String>, hea
     let found = installation::get(&mut tx, &id).await?.ok_or_else(no_such)?;
     still_good(&shown, &found)?;
     if installation::delete(&mut tx, &id, now).await? {
-        people::touch(&mut tx, found.member, version).await?;
-        tx.commit().await?;
-        api.reload(now).await;
+        api.commit(tx, found.member, version, now).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }

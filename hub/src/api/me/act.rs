@@ -68,9 +68,7 @@ pub(super) async fn withdraw(
     let said = Statement { proof, ..Statement::new(purpose, false, opened.words.withdraw) };
     let by = Parties { member, brand: &form.brand, entity: &form.entity, source: PAGE };
     consent::say(&mut tx, by, &said, now, &mut standing).await?;
-    people::touch(&mut tx, member, version).await?;
-    tx.commit().await?;
-    me.api.reload(now).await;
+    me.api.commit(tx, member, version, now).await?;
     Ok(Redirect::to(&format!("/m/{token}")).into_response())
 }
 

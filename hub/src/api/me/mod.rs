@@ -15,7 +15,6 @@
 //! end the link. Nothing can be granted here.
 
 mod act;
-mod limit;
 mod view;
 mod words;
 
@@ -32,9 +31,9 @@ use axum::{
 };
 use passage_protocol::Millis;
 
-use self::{limit::Limit, words::Words};
+use self::words::Words;
 use crate::{
-    api::Api,
+    api::{Api, Limiter, Pace},
     identity::page::{self, Bound},
     store::{
         StoreError,
@@ -46,12 +45,18 @@ use crate::{
 #[derive(Debug, Clone)]
 struct Me {
     api: Arc<Api>,
-    limit: Arc<Limit>,
+    calls: Arc<Limiter>,
+    misses: Arc<Limiter>,
 }
+
+/// Calls of one link.
+const OF_A_LINK: Pace = Pace { burst: 60.0, per_second: 1.0 };
+/// Calls with links that open nothing, from everybody together: who guesses is slowed down, and nobody else is.
+const MISSES: Pace = Pace { burst: 600.0, per_second: 10.0 };
 
 /// All routes of the page.
 pub(super) fn router(api: Arc<Api>) -> Router {
-    let me = Me { api, limit: Arc::new(Limit::default()) };
+    let me = Me { api, calls: Arc::default(), misses: Arc::default() };
     let pages = |root: &str| {
         let path = |end: &str| format!("{root}/{{token}}{end}");
         Router::new()
@@ -171,11 +176,9 @@ impl Me {
         let (api, now) = (&self.api, self.api.clock.now());
         let browser = headers.get(header::ACCEPT_LANGUAGE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let words = Words::of(browser, None);
-        let name = page::name_in(token).filter(|name| self.limit.allows(name)).map(str::to_owned);
-        let Some(name) = name else {
-            return Err(if page::name_in(token).is_some() { Refused::TooMany(words) } else { Refused::NoPage(words) });
-        };
-        let found = pages::open(&mut api.db.begin_read().await?, &name, now).await?;
+        let name = page::name_in(token).ok_or(Refused::NoPage(words))?;
+        self.calls.take(name, OF_A_LINK).map_err(|_| Refused::TooMany(words))?;
+        let found = pages::open(&mut api.db.begin_read().await?, name, now).await?;
         let signed = |p: &MemberPage| {
             let bound = Bound { member: p.member, brand: &p.brand, entity: &p.entity };
             page::is_signed(&api.keyring, token, &bound)
@@ -185,7 +188,7 @@ impl Me {
                 let words = Words::of(browser, api.config.borrow().page.languages.get(&page.brand).copied());
                 Ok(Opened { page, token: token.to_owned(), words, now })
             }
-            None if self.limit.allows_miss() => Err(Refused::NoPage(words)),
+            None if self.misses.take((), MISSES).is_ok() => Err(Refused::NoPage(words)),
             None => Err(Refused::TooMany(words)),
         }
     }

@@ -6,6 +6,7 @@
 
 mod index;
 mod keys;
+mod owner;
 mod vault;
 
 use std::{
@@ -21,6 +22,7 @@ use passage_protocol::{
     rid::{self, day_of, window_at, window_for_hint},
 };
 
+pub use self::owner::Owner;
 use self::{
     index::{Full, Index},
     keys::Keys,
@@ -37,36 +39,6 @@ const BUILD_AT_ONCE: usize = 20_000;
 const ALL_TABLES: usize = 200_000_000;
 /// Ids that are looked up in a bunch, so that the waits for memory overlap.
 const BUNCH: usize = 4096;
-
-/// Whose an installation or beacon is: a member, and to whom she grants `presence`, as the resolver numbers that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Owner(u64);
-
-impl Owner {
-    /// Bits of the number of a group of grants.
-    const BITS: u32 = 24;
-    /// In place of the grants, where an installation has ended.
-    const ENDED: u32 = (1 << Self::BITS) - 1;
-
-    /// A member and the number of her grants.
-    pub fn new(member: MemberId, grants: u32) -> Self {
-        Self((member.0.unsigned_abs() << Self::BITS) | u64::from(grants.min(Self::ENDED - 1)))
-    }
-
-    /// Who.
-    pub fn member(self) -> MemberId {
-        MemberId(i64::try_from(self.0 >> Self::BITS).unwrap_or(0))
-    }
-
-    /// The number of her grants.
-    pub fn grants(self) -> u32 {
-        u32::try_from(self.0 & u64::from(Self::ENDED)).unwrap_or(Self::ENDED)
-    }
-
-    fn ended(self) -> Self {
-        Self(self.0 | u64::from(Self::ENDED))
-    }
-}
 
 #[derive(Debug)]
 struct Window {
@@ -246,7 +218,7 @@ impl Tables {
     }
 
     fn owner(&self, slot: u32) -> Option<Owner> {
-        self.owners.get(slot as usize).copied().filter(|o| o.grants() != Owner::ENDED)
+        self.owners.get(slot as usize).copied().filter(|o| !o.has_ended())
     }
 
     fn named(&self, name: u64) -> Option<u32> {

@@ -106,7 +106,7 @@ fn of_a_referrer_only_the_host_is_kept_and_of_an_order_only_its_keyed_hash() {
     let raw = RawTouch { referrer: Some("https://user@www.Journal.fr:443/mode?name=anne"), order: Some("FR-100042"), ..raw() };
     let detail = read(&raw).unwrap().detail;
     assert_eq!(detail.source.as_deref(), Some("journal.fr"));
-    assert_eq!(detail.order, Some(keyring().order("FR-100042")));
+    assert_eq!(detail.order, Some(keyring().identifier(IdentifierKind::Order, "FR-100042")));
 }
 
 #[test]
