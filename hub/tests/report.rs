@@ -8,7 +8,11 @@ use passage_hub::{
     args,
     attribution::Model,
     identity::MemberId,
-    report::{Span, summary},
+    report::{
+        Span,
+        devices::{Owners, Switch, devices},
+        summary,
+    },
     store::Db,
 };
 use shop::{day_of_november, friday};
@@ -59,6 +63,52 @@ async fn without_match_to_the_company_of_a_shop_its_visits_stand_alone_and_its_t
         }
         assert_eq!(summary.campaigns.len(), Model::ALL.len());
         assert!(summary.to_string().contains("of which direct      1"), "{summary}");
+    })
+    .await;
+}
+
+/// A contact on a device, or the link that says whose the device is.
+async fn device(db: &Db, kind: &str, key: u8, member: i64) {
+    let sql = "INSERT INTO identifier (kind, key, member, since) VALUES ($1, $2, $3, 0)";
+    db.execute(sql, args![kind, &[key; 32], member]).await.unwrap();
+}
+
+async fn contact(db: &Db, id: &str, kind: &str, key: u8, day: i64) {
+    let sql = "INSERT INTO touchpoint (id, at, kind, identifier_kind, identifier, received_at) VALUES ($1, $2, 'page', $3, $4, $2)";
+    db.execute(sql, args![id, day_of_november(day, 10, 0), kind, &[key; 32]]).await.unwrap();
+}
+
+#[tokio::test]
+async fn members_who_change_from_a_browser_to_another_device_are_counted_and_those_without_match_are_not() {
+    both(async |db| {
+        for (member, may) in [(1, true), (2, true), (3, false)] {
+            db.execute("INSERT INTO member (id, brand, created_at, version) VALUES ($1, 'maison', 0, 1)", args![member]).await.unwrap();
+            let consent =
+                "INSERT INTO consent_now (member, brand, entity, purpose, granted, at, source) VALUES ($1, 'maison', 'm', 'match', $2, 0, 'crm')";
+            db.execute(consent, args![member, may]).await.unwrap();
+            let (browser, other) = (u8::try_from(10 * member).unwrap(), u8::try_from(10 * member + 1).unwrap());
+            device(&db, "cookie", browser, member).await;
+            device(&db, "device", other, member).await;
+            contact(&db, &format!("a{member}"), "cookie", browser, 10).await;
+            contact(&db, &format!("b{member}"), "cookie", browser, 11).await;
+            contact(&db, &format!("c{member}"), "device", other, 12).await;
+            // Too long afterwards to be the same thought.
+            contact(&db, &format!("d{member}"), "cookie", browser, 20).await;
+        }
+        device(&db, "cookie", 12, 1).await;
+        contact(&db, "e1", "cookie", 12, 21).await;
+        // Nobody's.
+        contact(&db, "n", "cookie", 99, 12).await;
+        let config = passage_config::HubConfig { k: 1, ..shop::config(shop::site()) };
+        let span = Span { from: day_of_november(1, 0, 0), to: day_of_november(28, 0, 0) };
+        let told = devices(&db, &config, span).await.unwrap();
+        assert_eq!(told.owners.rows, [Owners { devices: 2, members: 1 }, Owners { devices: 3, members: 1 }]);
+        let switch = |from: &str, to: &str, times, members| Switch { from: from.to_owned(), to: to.to_owned(), times, members };
+        assert_eq!(told.switches.rows, [switch("cookie", "device", 2, 2), switch("cookie", "cookie", 1, 1)]);
+        assert_eq!(told.contacts, 9);
+        let told = devices(&db, &passage_config::HubConfig { k: 2, ..config }, span).await.unwrap();
+        assert_eq!((told.owners.withheld, told.switches.withheld, told.switches.rows.len()), (2, 1, 1));
+        assert!(told.to_string().contains("rows withheld: 1; contacts of known members on a device: 9"), "{told}");
     })
     .await;
 }

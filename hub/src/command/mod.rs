@@ -199,6 +199,10 @@ impl Command {
                 let (db, live) = open_as_it_runs(&config).await?;
                 report::matches(&db, &live, day).await?;
             }
+            Self::Report { about: Some(report::About::Devices), day } => {
+                let (db, live) = open_as_it_runs(&config).await?;
+                report::devices(&db, &live, day).await?;
+            }
             Self::Report { day, about: None } => {
                 let (db, live) = open_as_it_runs(&config).await?;
                 report::report(&db, &live, day).await?;

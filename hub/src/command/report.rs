@@ -6,13 +6,13 @@ use passage_config::HubConfig;
 use passage_protocol::Millis;
 
 use crate::{
-    report::{Span, completeness, matching::matching, summary},
+    report::{self, Span, completeness, matching::matching, summary},
     store::{Db, retention::counts},
 };
 
 /// Prints the report of a day.
 pub async fn report(db: &Db, config: &HubConfig, day: Option<NaiveDate>) -> anyhow::Result<()> {
-    let zone = config.site.stores.values().next().map_or(chrono_tz::UTC, |s| s.timezone);
+    let zone = zone(config);
     let day = day.unwrap_or_else(|| today(config, zone));
     println!("{day} ({zone})\n\n{}", summary(db, config, span(day, zone)).await?);
     Ok(())
@@ -20,7 +20,7 @@ pub async fn report(db: &Db, config: &HubConfig, day: Option<NaiveDate>) -> anyh
 
 /// Prints what each source of touchpoints told in the 28 days up to a day.
 pub async fn completeness(db: &Db, config: &HubConfig, day: Option<NaiveDate>) -> anyhow::Result<()> {
-    let zone = config.site.stores.values().next().map_or(chrono_tz::UTC, |s| s.timezone);
+    let zone = zone(config);
     let day = day.unwrap_or_else(|| today(config, zone));
     println!("{}", completeness::text(db, config, day - Days::new(27)).await?);
     Ok(())
@@ -28,10 +28,13 @@ pub async fn completeness(db: &Db, config: &HubConfig, day: Option<NaiveDate>) -
 
 /// Prints how much was tied to members in the 28 days up to a day.
 pub(super) async fn matches(db: &Db, config: &HubConfig, day: Option<NaiveDate>) -> anyhow::Result<()> {
-    let zone = config.site.stores.values().next().map_or(chrono_tz::UTC, |s| s.timezone);
-    let day = day.unwrap_or_else(|| today(config, zone));
-    let span = Span { from: span(day - Days::new(27), zone).from, to: span(day, zone).to };
-    print!("{}", matching(db, config, span).await?);
+    print!("{}", matching(db, config, four_weeks(config, day)).await?);
+    Ok(())
+}
+
+/// Prints on how many devices members are known, and their changes between them in the 28 days up to a day.
+pub(super) async fn devices(db: &Db, config: &HubConfig, day: Option<NaiveDate>) -> anyhow::Result<()> {
+    print!("{}", report::devices::devices(db, config, four_weeks(config, day)).await?);
     Ok(())
 }
 
@@ -45,6 +48,8 @@ pub(super) enum About {
     /// The share of visits, orders and exposures that is tied to a member, by store, kind of key and week, in the 28 days up to the day; and the
     /// moments that made the links.
     Match,
+    /// On how many browsers and phones members are known, and between which they change, in the 28 days up to the day.
+    Devices,
 }
 
 /// Days of the report about retention.
@@ -63,6 +68,18 @@ pub(super) async fn retention(db: &Db) -> anyhow::Result<()> {
 
 fn today(config: &HubConfig, zone: Tz) -> NaiveDate {
     DateTime::from_timestamp_millis(config.clock.now().0).unwrap_or_default().with_timezone(&zone).date_naive()
+}
+
+/// The 28 days up to a day, or up to today.
+fn four_weeks(config: &HubConfig, day: Option<NaiveDate>) -> Span {
+    let zone = zone(config);
+    let day = day.unwrap_or_else(|| today(config, zone));
+    Span { from: span(day - Days::new(27), zone).from, to: span(day, zone).to }
+}
+
+/// The zone of the first store.
+fn zone(config: &HubConfig) -> Tz {
+    config.site.stores.values().next().map_or(chrono_tz::UTC, |s| s.timezone)
 }
 
 fn span(day: NaiveDate, zone: Tz) -> Span {

@@ -8,7 +8,7 @@ use passage_config::HubConfig;
 
 use crate::{
     args,
-    report::{Span, Withheld, text::table},
+    report::{Span, Withheld, text::table, withhold},
     store::{Db, Row, StoreError, Tx},
 };
 
@@ -73,14 +73,6 @@ pub struct Matching {
     pub k: u32,
 }
 
-/// Which member holds a key at which time, if she lets touchpoints be joined. Times of one key do not overlap.
-macro_rules! held {
-    () => {
-        "(SELECT i.kind, i.key, i.member, i.since, CAST(NULL AS BIGINT) AS until FROM identifier i \
-         UNION ALL SELECT f.kind, f.key, f.member, f.since, f.until FROM former_holder f)"
-    };
-}
-
 /// Monday-based weeks since 1970: its first day was a Thursday.
 macro_rules! week {
     ($at:literal) => {
@@ -93,9 +85,9 @@ const EXPOSURES: &str = concat!(
     week!("t.at"),
     ", COUNT(*), COUNT(c.member), COUNT(DISTINCT c.member) FROM touchpoint t LEFT JOIN ",
     held!(),
-    " h ON h.kind = t.identifier_kind AND h.key = t.identifier AND t.at >= h.since AND (h.until IS NULL OR t.at <= h.until) \
-     LEFT JOIN (SELECT DISTINCT member FROM consent_now n WHERE purpose = 'match' AND granted = 1 \
-     AND NOT EXISTS (SELECT 1 FROM restriction r WHERE r.member = n.member)) c ON c.member = h.member \
+    " h ON h.kind = t.identifier_kind AND h.key = t.identifier AND t.at >= h.since AND (h.until IS NULL OR t.at <= h.until) LEFT JOIN ",
+    matchable!(),
+    " c ON c.member = h.member \
      WHERE t.campaign IS NOT NULL AND t.at >= $1 AND t.at < $2 GROUP BY 1, 2, 3"
 );
 
@@ -104,9 +96,9 @@ const ORDERS: &str = concat!(
     week!("p.at"),
     ", COUNT(*), COUNT(c.member), COUNT(DISTINCT c.member) FROM purchase p LEFT JOIN ",
     held!(),
-    " h ON h.kind = p.identifier_kind AND h.key = p.identifier AND p.at >= h.since AND (h.until IS NULL OR p.at <= h.until) \
-     LEFT JOIN (SELECT DISTINCT member FROM consent_now n WHERE purpose = 'match' AND granted = 1 \
-     AND NOT EXISTS (SELECT 1 FROM restriction r WHERE r.member = n.member)) c ON c.member = h.member \
+    " h ON h.kind = p.identifier_kind AND h.key = p.identifier AND p.at >= h.since AND (h.until IS NULL OR p.at <= h.until) LEFT JOIN ",
+    matchable!(),
+    " c ON c.member = h.member \
      WHERE p.at >= $1 AND p.at < $2 GROUP BY 1, 2, 3"
 );
 
@@ -141,13 +133,6 @@ pub async fn matching(db: &Db, config: &HubConfig, span: Span) -> Result<Matchin
         links,
         k: config.k,
     })
-}
-
-/// Leaves out rows about some, but fewer than `k`, members.
-fn withhold<T>(mut rows: Vec<T>, k: u32, members: impl Fn(&T) -> i64) -> Withheld<T> {
-    let all = rows.len();
-    rows.retain(|row| members(row) == 0 || members(row) >= i64::from(k));
-    Withheld { withheld: all - rows.len(), rows }
 }
 
 async fn counted(tx: &mut Tx, sql: &'static str, what: &'static str, span: Span) -> Result<Vec<MatchRow>, StoreError> {
@@ -210,11 +195,5 @@ mod tests {
         for (day, week) in [(20_777, "2026-W47"), (20_773, "2026-W47"), (20_772, "2026-W46"), (20_819, "2026-W53")] {
             assert_eq!(week_name((day * 86_400_000 + 259_200_000) / 604_800_000), week, "{day}");
         }
-    }
-
-    #[test]
-    fn small_groups_are_withheld_and_empty_ones_are_not() {
-        let shown = withhold(vec![0, 1, 19, 20], 20, |n| *n);
-        assert_eq!((shown.rows, shown.withheld), (vec![0, 20], 2));
     }
 }

@@ -1,7 +1,24 @@
 //! Honest numbers: visits by label, messages by fate, and what each campaign led to. Rows with too few members are withheld.
 
+/// Which member holds a key at which time, if she lets touchpoints be joined. Times of one key do not overlap.
+macro_rules! held {
+    () => {
+        "(SELECT i.kind, i.key, i.member, i.since, CAST(NULL AS BIGINT) AS until FROM identifier i \
+         UNION ALL SELECT f.kind, f.key, f.member, f.since, f.until FROM former_holder f)"
+    };
+}
+
+/// Members who let what they do be joined: `match` granted to somebody, and not restricted.
+macro_rules! matchable {
+    () => {
+        "(SELECT DISTINCT member FROM consent_now n WHERE purpose = 'match' AND granted = 1 \
+         AND NOT EXISTS (SELECT 1 FROM restriction r WHERE r.member = n.member))"
+    };
+}
+
 mod campaign;
 pub mod completeness;
+pub mod devices;
 pub mod matching;
 pub(crate) mod text;
 
@@ -74,4 +91,22 @@ async fn messages_by_fate(tx: &mut Tx, span: Span) -> Result<Vec<(String, String
 async fn decisions_by_result(tx: &mut Tx, span: Span) -> Result<Vec<(String, String, i64)>, StoreError> {
     let found = store::decision::summary(tx, span.from, span.to).await?;
     Ok(found.into_iter().map(|(offer, result, n)| (offer, result.word().to_owned(), n)).collect())
+}
+
+/// Leaves out rows about some, but fewer than `k`, members.
+fn withhold<T>(mut rows: Vec<T>, k: u32, members: impl Fn(&T) -> i64) -> Withheld<T> {
+    let all = rows.len();
+    rows.retain(|row| members(row) == 0 || members(row) >= i64::from(k));
+    Withheld { withheld: all - rows.len(), rows }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_groups_are_withheld_and_empty_ones_are_not() {
+        let shown = withhold(vec![0, 1, 19, 20], 20, |n| *n);
+        assert_eq!((shown.rows, shown.withheld), (vec![0, 20], 2));
+    }
 }
