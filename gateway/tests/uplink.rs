@@ -7,7 +7,8 @@ use std::{
     time::Duration,
 };
 
-use passage_protocol::{Ack, GatewayState, Topic, sign::Signing};
+use passage_gateway::radio::Vitals;
+use passage_protocol::{Ack, GatewayState, RadioCounters, RadioRestarts, Topic, sign::Signing};
 use rumqttc::v5::{AsyncClient, Event, Incoming, MqttOptions, mqttbytes::QoS};
 use support::{Box1, FakeHub, Mosquitto, Up, batch, eventually, gateway, hub_key};
 use tempfile::TempDir;
@@ -219,4 +220,47 @@ async fn the_state_tells_who_is_there_and_a_late_will_is_corrected() {
     eventually("offline by its own word", || last().is_some_and(|s| !s.online)).await;
     b.close().await;
     watcher.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_with_a_radio_tells_with_its_state_how_that_does() {
+    let (broker, dir) = (Mosquitto::start(), TempDir::new().unwrap());
+    let _hub = FakeHub::start(broker.port).await;
+    let b = Box1::open(dir.path()).await;
+    let up = Up::start(&b, broker.mqtt());
+    eventually("the hello is answered", || b.health.acks.load(Ordering::SeqCst) > 0).await;
+    assert_eq!(retained_radio(broker.port).await, None, "it has no radio");
+    up.stop().await;
+    let vitals = Arc::new(Vitals::default());
+    vitals.adverts.store(120, Ordering::Relaxed);
+    vitals.last_10_s.store(40, Ordering::Relaxed);
+    vitals.dropped.store(3, Ordering::Relaxed);
+    vitals.queued.store(2, Ordering::Relaxed);
+    vitals.silent_ms.store(700, Ordering::Relaxed);
+    vitals.rungs.start.store(1, Ordering::Relaxed);
+    vitals.rungs.daemon.store(1, Ordering::Relaxed);
+    b.health.sightings.store(9, Ordering::Relaxed);
+    b.health.radio.set(vitals);
+    let acks = b.health.acks.load(Ordering::SeqCst);
+    let up = Up::start(&b, broker.mqtt());
+    eventually("the next hello is answered", || b.health.acks.load(Ordering::SeqCst) > acks).await;
+    let told = retained_radio(broker.port).await.expect("it has a radio now");
+    assert_eq!((told.adverts, told.adverts_10s, told.sightings, told.dropped), (120, 40, 9, 3));
+    assert_eq!((told.queued, told.silent_ms, told.restarts), (2, 700, RadioRestarts { scan: 1, connection: 0, daemon: 1 }));
+    up.stop().await;
+    b.close().await;
+}
+
+/// What the broker hands to a hub that comes now. The payload beside it is a state of version 1 as ever.
+async fn retained_radio(port: u16) -> Option<RadioCounters> {
+    let (client, mut events) = AsyncClient::new(MqttOptions::new("newcomer", "127.0.0.1", port), 10);
+    client.subscribe(Topic::ALL_STATES, QoS::AtLeastOnce).await.unwrap();
+    loop {
+        if let Event::Incoming(Incoming::Publish(p)) = events.poll().await.unwrap() {
+            assert!(GatewayState::from_slice(&p.payload).unwrap().online);
+            let user = p.properties.map(|p| p.user_properties).unwrap_or_default();
+            let radio = user.into_iter().find(|(name, _)| name == RadioCounters::PROPERTY);
+            return radio.map(|(_, text)| RadioCounters::from_slice(text.as_bytes()).unwrap());
+        }
+    }
 }

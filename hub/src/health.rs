@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
-use passage_protocol::{Clock, Millis};
+use passage_protocol::{Clock, Millis, RadioCounters};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +32,12 @@ const BACKLOG: &str = "passage_gateway_backlog";
 const MISSING: &str = "passage_gateway_missing";
 const FORKED: &str = "passage_gateway_forked";
 const HEARD: &str = "passage_gateway_heard_seconds";
+const RADIO_ADVERTS: &str = "passage_gateway_radio_adverts_per_second";
+const RADIO_SIGHTINGS: &str = "passage_gateway_radio_sightings_per_second";
+const RADIO_SILENT: &str = "passage_gateway_radio_silent_seconds";
+const RADIO_QUEUED: &str = "passage_gateway_radio_queued";
+const RADIO_DROPPED: &str = "passage_gateway_radio_dropped";
+const RADIO_RESTARTS: &str = "passage_gateway_radio_restarts";
 
 const SECONDS: [f64; 12] = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0];
 
@@ -113,7 +119,25 @@ fn tell(g: &gateway::Gateway, now: Millis) {
     number(gauge!(MISSING, "gateway" => id.clone()), i64::try_from(g.missing()).unwrap_or(i64::MAX));
     number(gauge!(FORKED, "gateway" => id.clone()), i64::from(g.epoch.as_ref().is_some_and(|e| e.forked)));
     if let Some(at) = g.heard_at() {
-        seconds(gauge!(HEARD, "gateway" => id), now.since(at).max(0));
+        seconds(gauge!(HEARD, "gateway" => id.clone()), now.since(at).max(0));
+    }
+    if let Some(radio) = &g.radio {
+        tell_radio(&id, radio);
+    }
+}
+
+/// The gauges of its radio. Its counters begin anew with it, so they are gauges here.
+fn tell_radio(id: &str, radio: &RadioCounters) {
+    let of = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    let gateway = || id.to_owned();
+    // What 10 s have brought is a tenth of it each second, as milliseconds are a thousandth.
+    seconds(gauge!(RADIO_ADVERTS, "gateway" => gateway()), of(radio.adverts_10s).saturating_mul(100));
+    seconds(gauge!(RADIO_SIGHTINGS, "gateway" => gateway()), of(radio.sightings_10s).saturating_mul(100));
+    seconds(gauge!(RADIO_SILENT, "gateway" => gateway()), of(radio.silent_ms));
+    number(gauge!(RADIO_QUEUED, "gateway" => gateway()), of(radio.queued));
+    number(gauge!(RADIO_DROPPED, "gateway" => gateway()), of(radio.dropped));
+    for (means, times) in [("scan", radio.restarts.scan), ("connection", radio.restarts.connection), ("daemon", radio.restarts.daemon)] {
+        number(gauge!(RADIO_RESTARTS, "gateway" => gateway(), "means" => means), of(times));
     }
 }
 
@@ -143,4 +167,10 @@ fn describe() {
     describe_gauge!(MISSING, "seqs below the highest that are neither stored nor gone");
     describe_gauge!(FORKED, "1 while two outboxes wrote an epoch and nobody released it");
     describe_gauge!(HEARD, "seconds of business time since the gateway was heard");
+    describe_gauge!(RADIO_ADVERTS, "adverts of anybody that the gateway's radio heard each second, by its last word");
+    describe_gauge!(RADIO_SIGHTINGS, "adverts of our own beacons each second, by its last word");
+    describe_gauge!(RADIO_SILENT, "seconds since the radio heard anything, by its last word");
+    describe_gauge!(RADIO_QUEUED, "adverts that waited to be decided, by its last word");
+    describe_gauge!(RADIO_DROPPED, "adverts that were dropped because the queue was full, since the radio was opened");
+    describe_gauge!(RADIO_RESTARTS, "how often the radio was brought back, by the means, since it was opened");
 }

@@ -15,16 +15,19 @@ use passage_hub::{
     args,
     identity::Keyring,
     ingest::{HubKeys, Ingest, Resolve, Who},
-    store::{Db, StoreError, site as table},
+    store::{Db, StoreError, gateway, quarantine, site as table},
 };
 use passage_protocol::{
-    Clock, GatewayId, GatewayState, Millis, StoreId, Subject, Topic,
+    Clock, GatewayId, GatewayState, Millis, RadioCounters, RadioRestarts, StoreId, Subject, Topic,
     sign::Pinned,
     site::{Action, Command, SiteManifest},
 };
 use rumqttc::v5::{
     AsyncClient, Event as MqttEvent, MqttOptions,
-    mqttbytes::{QoS, v5::Packet},
+    mqttbytes::{
+        QoS,
+        v5::{Packet, PublishProperties},
+    },
 };
 use support::{Broker, Fresh, both_fresh, hub_config, site, until};
 use tokio::sync::{Notify, watch};
@@ -119,6 +122,14 @@ impl Listener {
             }
         });
         Self { client, heard, poller }
+    }
+
+    /// Publishes a gateway's state as a gateway with a radio does.
+    async fn say_state(&self, state: &GatewayState, radio: &str) {
+        let topic = Topic::State(state.gateway.clone()).to_string();
+        let user_properties = vec![("other".to_owned(), "1".to_owned()), (RadioCounters::PROPERTY.to_owned(), radio.to_owned())];
+        let properties = PublishProperties { user_properties, ..PublishProperties::default() };
+        self.client.publish_with_properties(topic, QoS::AtLeastOnce, true, state.to_vec(), properties).await.unwrap();
     }
 
     fn all(&self, topic: &Topic) -> Vec<Vec<u8>> {
@@ -254,6 +265,68 @@ async fn a_command_is_repeated_until_its_gateway_answers_or_it_expires_and_a_rev
         assert_eq!(of_first, 2, "what was answered is not repeated");
         assert_eq!(listener.all(&Topic::Command(id(PARIS))).len(), 0, "a revoked gateway is told nothing");
         assert_eq!(table::reach(&fresh.db, &refused).await.unwrap(), table::Reach::Waiting);
+        hub.stop().await;
+    })
+    .await;
+}
+
+fn state(at: Millis, boot: &str) -> GatewayState {
+    GatewayState {
+        v: 1,
+        gateway: id(LYON),
+        boot: boot.to_owned(),
+        online: true,
+        at,
+        version: "0".to_owned(),
+        backlog: 0,
+        oldest_ms: 0,
+        site_revision: 0,
+        flags: vec![],
+        commands: vec![],
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_counters_of_a_radio_are_known_beside_the_state_of_the_same_run() {
+    both_fresh(async |fresh| {
+        let broker = Broker::start();
+        let hub = Hub::start("hub-1", &fresh.url, &broker, 0, &[]).await;
+        let client = Listener::start(&broker);
+        let publish = async |topic: Topic, payload: Vec<u8>| {
+            client.client.publish(topic.to_string(), QoS::AtLeastOnce, true, payload).await.unwrap();
+        };
+        let known = async || gateway::all(&fresh.db).await.unwrap().into_iter().find(|g| g.gateway == id(LYON));
+        // A gateway of before them: its state stands alone.
+        publish(Topic::State(id(LYON)), state(NOW, "b1").to_vec()).await;
+        until("the state is known", async || known().await.is_some_and(|g| g.state.is_some_and(|s| s.online))).await;
+        assert_eq!(known().await.unwrap().radio, None);
+
+        let restarts = RadioRestarts { scan: 2, connection: 1, daemon: 0 };
+        let radio = RadioCounters {
+            adverts: 900,
+            adverts_10s: 382,
+            sightings: 70,
+            sightings_10s: 11,
+            silent_ms: 40,
+            queued: 3,
+            dropped: 17,
+            restarts,
+        };
+        let said = async |state: GatewayState, radio: &str| client.say_state(&state, radio).await;
+        let text = |radio: RadioCounters| String::from_utf8(radio.to_vec()).unwrap();
+        said(state(NOW + Duration::from_secs(5), "b1"), &text(radio)).await;
+        until("the radio is known", async || known().await.is_some_and(|g| g.radio == Some(radio))).await;
+
+        // An older word counts no more, and counters that cannot be read spoil no state.
+        said(state(NOW, "b1"), &text(RadioCounters { dropped: 0, ..radio })).await;
+        said(GatewayState { backlog: 7, ..state(NOW + Duration::from_secs(6), "b1") }, "{").await;
+        until("the state is known", async || known().await.unwrap().state.unwrap().backlog == 7).await;
+        assert_eq!(known().await.unwrap().radio, Some(radio));
+
+        // It was started anew and has not told of its radio yet: what is known is of the run before.
+        publish(Topic::State(id(LYON)), state(NOW + Duration::from_secs(9), "b2").to_vec()).await;
+        until("the new run is known", async || known().await.unwrap().radio.is_none()).await;
+        assert_eq!(quarantine::count(&fresh.db).await.unwrap(), 0);
         hub.stop().await;
     })
     .await;

@@ -8,7 +8,7 @@ use std::{
 use passage_protocol::MAX_COMMANDS;
 use uuid::Uuid;
 
-use crate::radio::Vitals;
+use crate::radio::{Vitals, vitals::Look};
 
 /// What happened since the start; shared by all tasks.
 #[derive(Debug, Default)]
@@ -37,6 +37,10 @@ pub struct Health {
     pub radio_errors: AtomicU64,
     /// Adverts that the radio heard and dropped because the gateway could not keep up.
     pub adverts_dropped: AtomicU64,
+    /// Adverts of our own beacons.
+    pub sightings: AtomicU64,
+    /// Those of the last full 10 s.
+    pub sightings_10s: AtomicU64,
     /// Beacons of ours that are remembered now, in a zone or not.
     pub subjects: AtomicU64,
     /// Beacons that never came into a zone and were forgotten early, because there were too many.
@@ -61,6 +65,11 @@ impl RadioVitals {
     /// Those of the radio that is open now.
     pub fn set(&self, vitals: Arc<Vitals>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(vitals);
+    }
+
+    /// How the radio that is open now does; `None` where there is none.
+    pub fn look(&self) -> Option<Look> {
+        self.get().map(|vitals| vitals.look())
     }
 
     fn get(&self) -> Option<Arc<Vitals>> {

@@ -19,7 +19,7 @@ use crate::{
     outbox::{Batch, Outbox, OutboxError},
     position::{AppEvent, Fix},
     presence::{Presence, Steps},
-    radio::Heard,
+    radio::{Heard, rate::Rate},
     site,
 };
 
@@ -37,6 +37,8 @@ pub struct Machines {
     geofences: Geofences,
     /// Of a radio that stamps what it hears with the wall clock. A capture brings its own times.
     steps: Option<Steps>,
+    sightings: u64,
+    sightings_10s: Rate,
     replaying: bool,
     unwritten: u64,
 }
@@ -56,6 +58,8 @@ impl Machines {
             presence: config.store.clone().map(|store| Presence::new(store, config.presence, marks.clone())),
             geofences: Geofences::new(&config.site, config.geofence, marks),
             steps: matches!(config.radio, Radio::Ble(_)).then(Steps::default),
+            sightings: 0,
+            sightings_10s: Rate::default(),
             replaying: false,
             unwritten: 0,
         }
@@ -104,7 +108,9 @@ impl Machines {
     }
 
     /// The counters and flags of the machines.
-    pub fn tell_health(&self, health: &Health) {
+    pub fn tell_health(&mut self, health: &Health, since_boot: Duration) {
+        health.sightings.store(self.sightings, Ordering::Relaxed);
+        health.sightings_10s.store(self.sightings_10s.note(since_boot, self.sightings), Ordering::Relaxed);
         let Some(presence) = &self.presence else { return };
         let counts = presence.counts();
         health.subjects.store(presence.subjects() as u64, Ordering::Relaxed);
@@ -134,6 +140,7 @@ impl Machines {
         if let Some(presence) = &mut self.presence {
             presence.advance(at, &mut batch.changes);
             for sighting in self.decoder.sightings(&heard.advert) {
+                self.sightings += 1;
                 presence.sight(&Sighting { at, ..sighting }, &mut batch.changes);
             }
             batch.saved = presence.take_saved(self.replaying);
@@ -252,7 +259,8 @@ impl Decider {
 
     async fn decide(&mut self, input: Input, stepped: bool) -> Result<(), OutboxError> {
         let now = self.clock.now();
-        self.machines.tell_time(now, boot::since());
+        let since_boot = boot::since();
+        self.machines.tell_time(now, since_boot);
         let mut batch = Batch::default();
         let reply = match input {
             Input::Heard(heard) => {
@@ -277,7 +285,7 @@ impl Decider {
                 Some(reply)
             }
         };
-        self.machines.tell_health(&self.health);
+        self.machines.tell_health(&self.health, since_boot);
         // On a stepped clock the driver waits for every answer: a fuller group would never come.
         let flush = stepped && reply.is_some();
         self.submit(batch, flush, reply).await

@@ -10,6 +10,7 @@ pub mod ble;
 pub mod channel;
 mod open;
 pub mod paced;
+pub mod rate;
 pub mod replay;
 pub mod simulate;
 pub mod vitals;

@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 
-/// What a radio has done since it was opened. All counters only grow, except [`Vitals::last_10_s`].
+/// What a radio has done since it was opened. All counters only grow, except [`Vitals::last_10_s`], [`Vitals::queued`] and [`Vitals::silent_ms`].
 #[derive(Debug, Default)]
 pub struct Vitals {
     /// Adverts with a payload that were handed on.
@@ -18,6 +18,10 @@ pub struct Vitals {
     pub empty: AtomicU64,
     /// Adverts that were dropped because the queue was full.
     pub dropped: AtomicU64,
+    /// Adverts in the queue when it was last looked at.
+    pub queued: AtomicU64,
+    /// Milliseconds since anything was heard, when that was last looked at.
+    pub silent_ms: AtomicU64,
     /// Times that each rung of the ladder was taken.
     pub rungs: Rungs,
     /// Nothing has been heard although the scan was started again, or the calls fail.
@@ -58,6 +62,8 @@ impl Vitals {
             last_10_s: of(&self.last_10_s),
             empty: of(&self.empty),
             dropped: of(&self.dropped),
+            queued: of(&self.queued),
+            silent_ms: of(&self.silent_ms),
             starts: of(&self.rungs.start),
             stops: of(&self.rungs.stop),
             sessions: of(&self.rungs.session),
@@ -79,6 +85,10 @@ pub struct Look {
     pub empty: u64,
     /// Adverts that were dropped.
     pub dropped: u64,
+    /// Adverts in the queue.
+    pub queued: u64,
+    /// Milliseconds since anything was heard.
+    pub silent_ms: u64,
     /// How often the scan was started again.
     pub starts: u64,
     /// How often it was stopped for that.

@@ -16,7 +16,7 @@ use rumqttc::v5::{
     AsyncClient, Event, EventLoop, Incoming, MqttOptions,
     mqttbytes::{
         QoS,
-        v5::{Filter, LastWill, PubAckReason, Publish, SubscribeReasonCode},
+        v5::{Filter, LastWill, PubAckReason, Publish, PublishProperties, SubscribeReasonCode},
     },
 };
 use tokio::sync::mpsc;
@@ -146,9 +146,15 @@ impl Link {
 
     /// Publishes at QoS 1; `None` when the pipe is full for now.
     pub fn publish(&mut self, topic: &str, retain: bool, payload: Vec<u8>) -> Option<Token> {
+        self.publish_with(topic, retain, payload, Vec::new())
+    }
+
+    /// The same, with user properties.
+    pub fn publish_with(&mut self, topic: &str, retain: bool, payload: Vec<u8>, user: Vec<(String, String)>) -> Option<Token> {
         // The token is in the queue before the poller can see the message, because the poller waits for this lock.
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        self.client.try_publish(topic, QoS::AtLeastOnce, retain, payload).ok()?;
+        let properties = PublishProperties { user_properties: user, ..PublishProperties::default() };
+        self.client.try_publish_with_properties(topic, QoS::AtLeastOnce, retain, payload, properties).ok()?;
         let token = self.next_token;
         self.next_token += 1;
         waiting.push_back(token);

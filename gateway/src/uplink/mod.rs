@@ -23,7 +23,7 @@ use std::{
 };
 
 use passage_config::Mqtt;
-use passage_protocol::{GatewayId, GatewayState, VERSION, sign::Pinned};
+use passage_protocol::{GatewayId, GatewayState, RadioCounters, RadioRestarts, VERSION, sign::Pinned};
 use tokio_util::sync::CancellationToken;
 
 use crate::{clock::Keeper, health::Health, outbox::Outbox};
@@ -138,6 +138,22 @@ impl Uplink {
             flags: self.health.flags(),
             commands: self.health.answers(),
         }
+    }
+
+    /// How our radio does, as a user property; `None` without one.
+    fn radio(&self) -> Option<(String, String)> {
+        let look = self.health.radio.look()?;
+        let counters = RadioCounters {
+            adverts: look.adverts,
+            adverts_10s: look.last_10_s,
+            sightings: self.health.sightings.load(Ordering::Relaxed),
+            sightings_10s: self.health.sightings_10s.load(Ordering::Relaxed),
+            silent_ms: look.silent_ms,
+            queued: look.queued,
+            dropped: look.dropped,
+            restarts: RadioRestarts { scan: look.starts, connection: look.sessions, daemon: look.daemons },
+        };
+        String::from_utf8(counters.to_vec()).ok().map(|text| (RadioCounters::PROPERTY.to_owned(), text))
     }
 }
 

@@ -222,12 +222,14 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Our own state, when it is due.
+    /// Our own state, when it is due, and with it how our radio does.
     async fn tell_state(&mut self, now: Duration) {
         if now >= self.state_due {
             self.state_due = now + STATE_AGAIN;
-            let state = self.up.state(true).await;
-            self.publish(&Topic::State(self.up.id.clone()), true, state.to_vec(), Flying::Other);
+            let (state, radio) = (self.up.state(true).await, self.up.radio());
+            let topic = Topic::State(self.up.id.clone()).to_string();
+            let token = self.link.publish_with(&topic, true, state.to_vec(), radio.into_iter().collect());
+            self.takes_off(token, Flying::Other);
         }
     }
 
@@ -248,7 +250,13 @@ impl<'a> Session<'a> {
     }
 
     pub(super) fn publish(&mut self, topic: &Topic, retain: bool, payload: Vec<u8>, what: Flying) -> bool {
-        let Some(token) = self.link.publish(&topic.to_string(), retain, payload) else { return false };
+        let token = self.link.publish(&topic.to_string(), retain, payload);
+        self.takes_off(token, what)
+    }
+
+    /// Notes what is in flight; false if nothing is, because the pipe is full.
+    fn takes_off(&mut self, token: Option<Token>, what: Flying) -> bool {
+        let Some(token) = token else { return false };
         if self.flying.is_empty() {
             self.last_answer = self.up.now();
         }

@@ -1,8 +1,8 @@
 //! Every message of version 1 as it stands on the wire, byte for byte. These files stay for ever: a hub reads them as long as it reads version 1.
 
 use passage_protocol::{
-    Ack, Bundle, Denied, DenyList, Envelope, Event, GatewayState, Gone, GoneReason, Hello, HubState, Millis, Phase, PositionToken, Rid,
-    SeqRange, Signal, StaticBeacon, Strength, Subject, WireError, Zone,
+    Ack, Bundle, Denied, DenyList, Envelope, Event, GatewayState, Gone, GoneReason, Hello, HubState, Millis, Phase, PositionToken,
+    RadioCounters, RadioRestarts, Rid, SeqRange, Signal, StaticBeacon, Strength, Subject, WireError, Zone,
     bundle::{Brand, Geofence, Outline, Position, Presence, RadioZone, Store},
     sign::{Pinned, Signing},
     site::{Action, Command, SiteManifest, digest},
@@ -74,6 +74,24 @@ fn a_gateway_state_and_its_last_will() {
     golden(include_bytes!("golden/v1/gateway-state-will.json"), &will, GatewayState::from_slice, GatewayState::to_vec);
     let answer = GatewayState { flags: vec![], commands: vec![uuid::Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0001)], ..state };
     golden(include_bytes!("golden/v1/gateway-state-commands.json"), &answer, GatewayState::from_slice, GatewayState::to_vec);
+}
+
+#[test]
+fn the_counters_of_a_radio_and_those_of_a_later_gateway() {
+    let radio = RadioCounters {
+        adverts: 120_431,
+        adverts_10s: 382,
+        sightings: 9_120,
+        sightings_10s: 31,
+        silent_ms: 40,
+        queued: 2,
+        dropped: 17,
+        restarts: RadioRestarts { scan: 5, connection: 2, daemon: 1 },
+    };
+    golden(include_bytes!("golden/v1/radio-counters.json"), &radio, RadioCounters::from_slice, RadioCounters::to_vec);
+    let later = String::from_utf8(radio.to_vec()).unwrap().replace(r#""queued":2"#, r#""queued":2,"chip":{"resets":3}"#);
+    assert_eq!(RadioCounters::from_slice(later.as_bytes()).unwrap(), radio, "what a later gateway counts besides is passed over");
+    assert!(RadioCounters::from_slice(b"{}").is_err());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use passage_config::HubConfig;
-use passage_protocol::{GatewayId, Millis, SeqRange};
+use passage_protocol::{GatewayId, Millis, RadioCounters, SeqRange};
 
 use crate::{
     report::text,
@@ -13,7 +13,9 @@ use crate::{
 };
 
 /// The columns of a line.
-pub const HEAD: [&str; 10] = ["gateway", "state", "heard", "epoch", "stored to", "missing", "gone", "backlog", "site", "flags"];
+pub const HEAD: [&str; 11] = ["gateway", "state", "heard", "epoch", "stored to", "missing", "gone", "backlog", "radio", "site", "flags"];
+/// A healthy chip may be silent for 10.4 s.
+const QUIET_MS: i64 = 11_000;
 /// Missing ranges that a line names.
 const RANGES: usize = 3;
 
@@ -70,9 +72,29 @@ pub fn cells(g: &Gateway, now: Millis) -> Vec<String> {
         epoch.map_or("0".to_owned(), |e| ranges(&e.missing)),
         epoch.map_or(0, |e| e.gone).to_string(),
         state.map_or("-".to_owned(), backlog),
+        g.radio.as_ref().map_or("-".to_owned(), radio),
         state.map_or("-".to_owned(), |s| if s.site_revision == 0 { "own files".to_owned() } else { s.site_revision.to_string() }),
         if flags.is_empty() { "-".to_owned() } else { flags.join(" ") },
     ]
+}
+
+/// `38.2/s, ours 1.1/s`, and what a person should know besides: a silence, a queue, what was dropped, how often it was brought back.
+fn radio(radio: &RadioCounters) -> String {
+    let per_second = |in_10s: u64| format!("{}.{}/s", in_10s / 10, in_10s % 10);
+    let mut told = format!("{}, ours {}", per_second(radio.adverts_10s), per_second(radio.sightings_10s));
+    let restarts = radio.restarts.scan.saturating_add(radio.restarts.connection).saturating_add(radio.restarts.daemon);
+    let silent_ms = i64::try_from(radio.silent_ms).unwrap_or(i64::MAX);
+    for (is_told, what) in [
+        (silent_ms >= QUIET_MS, format!("silent for {}", ago(silent_ms))),
+        (radio.queued > 0, format!("{} queued", radio.queued)),
+        (radio.dropped > 0, format!("{} dropped", radio.dropped)),
+        (restarts > 0, format!("restarted {restarts} times")),
+    ] {
+        if is_told {
+            told = told + ", " + &what;
+        }
+    }
+    told
 }
 
 /// `7 (12-15 40 44-45)`: how many, and the first of them.
@@ -99,6 +121,8 @@ fn ago(ms: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use passage_protocol::RadioRestarts;
+
     use super::*;
     use crate::store::gateway::{Epoch, State};
 
@@ -122,7 +146,7 @@ mod tests {
             flags: vec!["disk-full".to_owned()],
             heard_at: Millis(1_000),
         };
-        let gateway = Gateway { gateway: "gw-lyon".parse().unwrap(), state: Some(state), epoch: Some(epoch) };
+        let gateway = Gateway { gateway: "gw-lyon".parse().unwrap(), state: Some(state), radio: None, epoch: Some(epoch) };
         let cells = cells(&gateway, Millis(31_000));
         let expected = [
             "gw-lyon",
@@ -133,10 +157,29 @@ mod tests {
             "8 (12-15 40 44-45 ..)",
             "2",
             "12, oldest 5 min",
+            "-",
             "own files",
             "disk-full FORKED",
         ];
         assert_eq!(cells, expected);
         assert!(list(&[gateway], Millis(31_000)).ends_with("1 lines, 1 not online, 8 events missing\n"));
+    }
+
+    #[test]
+    fn a_radio_that_does_well_tells_its_rates_and_one_that_does_not_tells_why() {
+        let well = RadioCounters {
+            adverts: 9_000,
+            adverts_10s: 382,
+            sightings: 70,
+            sightings_10s: 9,
+            silent_ms: 10_400,
+            queued: 0,
+            dropped: 0,
+            restarts: RadioRestarts::default(),
+        };
+        assert_eq!(radio(&well), "38.2/s, ours 0.9/s");
+        let restarts = RadioRestarts { scan: 3, connection: 2, daemon: 1 };
+        let badly = RadioCounters { adverts_10s: 0, sightings_10s: 0, silent_ms: 75_000, queued: 4_096, dropped: 17, restarts, ..well };
+        assert_eq!(radio(&badly), "0.0/s, ours 0.0/s, silent for 75 s, 4096 queued, 17 dropped, restarted 6 times");
     }
 }

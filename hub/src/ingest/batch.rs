@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use passage_protocol::{EventId, GatewayId, GatewayState, Millis};
+use passage_protocol::{EventId, GatewayId, GatewayState, Millis, RadioCounters};
 
 use super::{
     Resolve, Who,
@@ -26,7 +26,7 @@ pub(crate) struct Parcel {
 pub(crate) enum Content {
     Envelope(Checked),
     Hello(Touch),
-    State(Option<GatewayState>),
+    State(Option<GatewayState>, Option<RadioCounters>),
     Bad { gateway: Option<GatewayId>, reason: String },
 }
 
@@ -35,7 +35,7 @@ impl Parcel {
         match &self.content {
             Content::Envelope(envelope) => Some(&envelope.gateway),
             Content::Hello(touch) => Some(&touch.gateway),
-            Content::State(state) => state.as_ref().map(|state| &state.gateway),
+            Content::State(state, _) => state.as_ref().map(|state| &state.gateway),
             Content::Bad { gateway, .. } => gateway.as_ref(),
         }
     }
@@ -83,7 +83,9 @@ pub(crate) async fn write(
         return Ok(Written::Spoiled(barred));
     }
     put_aside(tx, batch, spoiled, now).await?;
-    gateway::heard(tx, &states(batch, spoiled), now).await?;
+    let (states, radios) = states(batch, spoiled);
+    gateway::heard(tx, &states, now).await?;
+    gateway::radios_heard(tx, &radios).await?;
     let good: Vec<(usize, &Checked)> = good(batch, spoiled);
     let keys = match keys(&good) {
         Ok(keys) => keys,
@@ -178,17 +180,20 @@ fn key(envelope: &Checked, checked: &CheckedEvent) -> EventKey {
     (envelope.gateway.clone(), envelope.epoch.clone(), checked.event.seq)
 }
 
-/// The last word of each gateway about itself, by id, so that two hubs never wait for each other in a ring.
-fn states(batch: &[Parcel], spoiled: &BTreeMap<usize, Spoil>) -> Vec<GatewayState> {
-    let mut last = BTreeMap::new();
+/// The last word of each gateway about itself, and the last about its radio, by id, so that two hubs never wait for each other in a ring.
+fn states(batch: &[Parcel], spoiled: &BTreeMap<usize, Spoil>) -> (Vec<GatewayState>, Vec<(GatewayState, RadioCounters)>) {
+    let (mut last, mut radios) = (BTreeMap::new(), BTreeMap::new());
     for (i, parcel) in batch.iter().enumerate() {
-        if let Content::State(Some(state)) = &parcel.content
+        if let Content::State(Some(state), radio) = &parcel.content
             && !spoiled.contains_key(&i)
         {
-            last.insert(&state.gateway, state);
+            last.insert(&state.gateway, state.clone());
+            if let Some(radio) = radio {
+                radios.insert(&state.gateway, (state.clone(), *radio));
+            }
         }
     }
-    last.into_values().cloned().collect()
+    (last.into_values().collect(), radios.into_values().collect())
 }
 
 /// The envelopes that are to be stored, with their place in the batch.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use passage_config::model::{Mqtt, Tls};
-use passage_protocol::{Clock, HubId, HubState, Topic, VERSION};
+use passage_protocol::{Clock, HubId, HubState, RadioCounters, Topic, VERSION};
 use rumqttc::v5::{
     AsyncClient, Event, EventLoop, MqttOptions,
     mqttbytes::{
@@ -44,6 +44,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 pub(crate) struct Message {
     pub(crate) topic: String,
     pub(crate) payload: Vec<u8>,
+    /// What a state says of the radio besides.
+    pub(crate) radio: Option<String>,
     pub(crate) receipt: Receipt,
 }
 
@@ -304,8 +306,10 @@ impl Poller {
             }
             return self.client.ack(&publish).await.err().map(|e| e.to_string());
         }
+        let mut user = publish.properties.take().map(|p| p.user_properties).unwrap_or_default();
+        let radio = user.iter().position(|(name, _)| name == RadioCounters::PROPERTY).map(|i| user.swap_remove(i).1);
         let receipt = Receipt { generation: self.generation, publish };
-        self.heard.send(Message { topic, payload, receipt }).await.err().map(|_| "the hub is stopping".to_owned())
+        self.heard.send(Message { topic, payload, radio, receipt }).await.err().map(|_| "the hub is stopping".to_owned())
     }
 }
 

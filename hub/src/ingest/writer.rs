@@ -7,7 +7,7 @@ use std::{
 };
 
 use passage_config::HubConfig;
-use passage_protocol::{Clock, GatewayId, Millis};
+use passage_protocol::{Clock, GatewayId, Millis, RadioCounters};
 use tokio::{
     sync::{Notify, mpsc, watch},
     time::Instant,
@@ -110,7 +110,11 @@ impl Writer {
                 epoch: hello.epoch,
                 hello: true,
             }),
-            Ok(Accepted::State(state)) => Content::State(state),
+            Ok(Accepted::State(state)) => {
+                // Counters that cannot be read are no reason to doubt the state.
+                let radio = message.radio.as_ref().and_then(|text| RadioCounters::from_slice(text.as_bytes()).ok());
+                Content::State(state, radio)
+            }
             Err(refused) => {
                 let gateway = refused.gateway.as_ref().map_or("unknown", GatewayId::as_str);
                 warn!(gateway, reason = refused.reason, "a payload was put into quarantine");
@@ -214,7 +218,7 @@ impl Writer {
                     touches.insert(touch.clone());
                 }
                 (Content::Envelope(envelope), Some(spoil)) => alarm(envelope, *spoil),
-                (Content::Bad { .. } | Content::State(_), _) => {}
+                (Content::Bad { .. } | Content::State(..), _) => {}
             }
         }
         for touch in touches {

@@ -134,6 +134,7 @@ pub const OTHER: &[(&str, &str)] = &[
     ("fleet_gateway", "gateways"),
     ("forgotten", "counts"),
     ("gateway_command", "commands to gateways"),
+    ("gateway_radio", "counters of the radios of gateways"),
     ("gateway_state", "what gateways say of themselves"),
     ("gone", "events that a gateway gave up"),
     ("hub_key", "signing keys"),

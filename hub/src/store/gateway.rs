@@ -1,6 +1,6 @@
 //! What gateways say of themselves, and how their events stand: the fleet at one glance.
 
-use passage_protocol::{GatewayId, GatewayState, Millis, Seq, SeqRange};
+use passage_protocol::{GatewayId, GatewayState, Millis, RadioCounters, RadioRestarts, Seq, SeqRange};
 
 use crate::{
     args,
@@ -14,6 +14,8 @@ pub struct Gateway {
     pub gateway: GatewayId,
     /// What it last said of itself; `None` when no hub has heard it speak.
     pub state: Option<State>,
+    /// How its radio does in the same run, as it last said; `None` without a radio, and of gateways that do not tell yet.
+    pub radio: Option<RadioCounters>,
     /// Its newest epoch, or an older one that still lacks something; `None` when no event ever came.
     pub epoch: Option<Epoch>,
 }
@@ -91,22 +93,55 @@ pub(crate) async fn heard(tx: &mut Tx, states: &[GatewayState], now: Millis) -> 
     Ok(())
 }
 
+/// Notes how radios do. Of two words the later one counts.
+pub(crate) async fn radios_heard(tx: &mut Tx, radios: &[(GatewayState, RadioCounters)]) -> Result<(), StoreError> {
+    let row = |(state, r): &(GatewayState, RadioCounters)| {
+        let RadioRestarts { scan, connection, daemon } = r.restarts;
+        args![
+            state.gateway.as_str(),
+            &state.boot,
+            state.at,
+            r.adverts,
+            r.adverts_10s,
+            r.sightings,
+            r.sightings_10s,
+            r.silent_ms,
+            r.queued,
+            r.dropped,
+            scan,
+            connection,
+            daemon
+        ]
+    };
+    let head = "INSERT INTO gateway_radio (gateway, boot, at, adverts, adverts_10s, sightings, sightings_10s, silent_ms, queued, dropped, scans, \
+                connections, daemons)";
+    let tail = "ON CONFLICT (gateway) DO UPDATE SET boot = excluded.boot, at = excluded.at, adverts = excluded.adverts, \
+                adverts_10s = excluded.adverts_10s, sightings = excluded.sightings, sightings_10s = excluded.sightings_10s, \
+                silent_ms = excluded.silent_ms, queued = excluded.queued, dropped = excluded.dropped, scans = excluded.scans, \
+                connections = excluded.connections, daemons = excluded.daemons \
+                WHERE excluded.at > gateway_radio.at";
+    tx.insert_many(head, radios.iter().map(row).collect(), tail).await?;
+    Ok(())
+}
+
 /// All gateways that ever said anything, by id; of each the newest epoch, and older ones that are forked or lack something.
 pub async fn all(db: &Db) -> Result<Vec<Gateway>, StoreError> {
     let mut tx = db.begin_read().await?;
-    let sql = "SELECT g.gateway, s.online, s.version, s.backlog, s.oldest_ms, s.site_revision, s.flags, s.heard_at \
+    let sql = "SELECT g.gateway, s.online, s.version, s.backlog, s.oldest_ms, s.site_revision, s.flags, s.heard_at, \
+               r.adverts, r.adverts_10s, r.sightings, r.sightings_10s, r.silent_ms, r.queued, r.dropped, r.scans, r.connections, r.daemons \
                FROM (SELECT gateway FROM progress UNION SELECT gateway FROM gateway_state) g \
-               LEFT JOIN gateway_state s ON s.gateway = g.gateway ORDER BY g.gateway";
+               LEFT JOIN gateway_state s ON s.gateway = g.gateway \
+               LEFT JOIN gateway_radio r ON r.gateway = s.gateway AND r.boot = s.boot ORDER BY g.gateway";
     let mut gateways = Vec::new();
     for row in tx.fetch(sql, args![]).await? {
         let gateway: GatewayId = row.text(0)?.try_into().map_err(|_| StoreError::Corrupt("gateway id"))?;
-        let state = state(&row)?;
+        let (state, radio) = (state(&row)?, radio(&row)?);
         let epochs = epochs(&mut tx, &gateway).await?;
         let told: Vec<_> = epochs.into_iter().enumerate().filter(|(n, e)| *n == 0 || e.forked || !e.missing.is_empty()).collect();
         if told.is_empty() {
-            gateways.push(Gateway { gateway: gateway.clone(), state: state.clone(), epoch: None });
+            gateways.push(Gateway { gateway: gateway.clone(), state: state.clone(), radio, epoch: None });
         }
-        let line = |(_, epoch)| Gateway { gateway: gateway.clone(), state: state.clone(), epoch: Some(epoch) };
+        let line = |(_, epoch)| Gateway { gateway: gateway.clone(), state: state.clone(), radio, epoch: Some(epoch) };
         gateways.extend(told.into_iter().map(line));
     }
     Ok(gateways)
@@ -125,6 +160,23 @@ fn state(row: &Row) -> Result<Option<State>, StoreError> {
         site_revision: count(5)?,
         flags: row.text(6)?.split_whitespace().map(str::to_owned).collect(),
         heard_at: row.millis(7)?,
+    }))
+}
+
+fn radio(row: &Row) -> Result<Option<RadioCounters>, StoreError> {
+    if row.opt_int(8)?.is_none() {
+        return Ok(None);
+    }
+    let count = |i| row.int(i).map(i64::unsigned_abs);
+    Ok(Some(RadioCounters {
+        adverts: count(8)?,
+        adverts_10s: count(9)?,
+        sightings: count(10)?,
+        sightings_10s: count(11)?,
+        silent_ms: count(12)?,
+        queued: count(13)?,
+        dropped: count(14)?,
+        restarts: RadioRestarts { scan: count(15)?, connection: count(16)?, daemon: count(17)? },
     }))
 }
 

@@ -26,7 +26,6 @@ pub mod ladder;
 mod link;
 mod listen;
 pub mod pressure;
-pub mod rate;
 mod scan;
 pub mod senders;
 mod session;
@@ -96,6 +95,11 @@ impl Out {
             }
             None => {}
         }
+    }
+
+    /// How many wait in the queue.
+    fn queued(&self) -> u64 {
+        self.sender.max_capacity().saturating_sub(self.sender.capacity()) as u64
     }
 
     fn error(&self, error: RadioError) {

@@ -14,9 +14,9 @@ use super::{
     BleRadio, Out, RadioError,
     ladder::{Action, Ladder, Outcome, Times},
     link::{Link, Order},
-    rate::Rate,
     session::Trouble,
 };
+use crate::radio::rate::Rate;
 
 /// How often the ladder is asked.
 const TICK: Duration = Duration::from_millis(100);
@@ -107,11 +107,11 @@ impl Scan {
     fn listen(&mut self) -> bool {
         let heard = self.out.vitals.heard();
         let adverts = self.out.vitals.adverts.load(Relaxed);
-        self.out.vitals.last_10_s.store(self.rate.note(self.begun.elapsed(), adverts), Relaxed);
+        let silence = self.heard_at.elapsed();
+        self.note(adverts, if heard == self.heard { silence } else { Duration::ZERO });
         if heard == self.heard {
             return false;
         }
-        let silence = self.heard_at.elapsed();
         let is_back = silence > self.options.restart_after;
         if is_back {
             tracing::info!("the radio hears again after {} s", silence.as_secs());
@@ -119,6 +119,14 @@ impl Scan {
         (self.heard, self.heard_at) = (heard, Instant::now());
         self.ladder.heard(self.begun.elapsed());
         is_back
+    }
+
+    /// What the state of the gateway tells besides the counters.
+    fn note(&mut self, adverts: u64, silence: Duration) {
+        let vitals = &self.out.vitals;
+        vitals.last_10_s.store(self.rate.note(self.begun.elapsed(), adverts), Relaxed);
+        vitals.silent_ms.store(u64::try_from(silence.as_millis()).unwrap_or(u64::MAX), Relaxed);
+        vitals.queued.store(self.out.queued(), Relaxed);
     }
 
     /// What a technician finds in the log.

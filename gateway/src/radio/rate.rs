@@ -1,4 +1,4 @@
-//! How many adverts the last 10 s have brought. Pure.
+//! How much the last 10 s have brought. Pure.
 
 use std::time::Duration;
 
