@@ -14,8 +14,8 @@ def keep(name, **figures):
 
 
 def share(ours, name, figure="rate"):
-    path = raw(name)
-    return f"{ours / path[figure]:.2f} of the raw {name} path" if path else f"raw {name} path not measured in this run"
+    path = raw(name.split("-")[0])
+    return f"{ours / path[figure]:.2f} of the raw {name.split('-')[0]} path" if path else f"raw {name} path not measured in this run"
 
 
 def bar(is_met):

@@ -3,10 +3,11 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::{
-    crash::{self, Pace},
+    crash::{self, PATIENCE, Pace},
+    eventually,
     scene::START,
 };
 
@@ -22,6 +23,10 @@ fn a_broker_that_is_away_for_six_hours_changes_no_visit_and_sends_no_late_sms() 
         assert_eq!(run.stored().await, 0, "events were stored while there was no broker");
         assert!(run.hub.is_running() && run.gateway.is_running(), "a lost broker ended a process");
         run.broker.restart();
+        let begin = Instant::now();
+        eventually("the end of the backlog", PATIENCE, || async { (run.outbox("SELECT COUNT(*) FROM row").await == 0).then_some(()) })
+            .await;
+        println!("the backlog is at the hub {:.1} s after the broker is back", begin.elapsed().as_secs_f64());
     });
     crash::same_visits(&undisturbed, &away);
     assert_eq!(away.never_written(), 0, "the gateway lived on, so it used every number");

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::{
     broker::Broker,
@@ -29,10 +29,20 @@ async fn a_database_that_goes_away_and_comes_back_costs_no_event_and_doubles_non
     tokio::time::sleep(DOWN).await;
     assert!(hub.is_running(), "a lost database ended the hub");
     assert!(fleet.is_running(), "the outage came too late to be one in the middle");
-    database.open_door(true).await;
+    let before = database_is_back(&database).await;
+    let begin = Instant::now();
+    eventually("the next event", PATIENCE, || async { (database.count("SELECT COUNT(*) FROM event_key").await > before).then_some(()) })
+        .await;
+    println!("the first event is stored {:.1} s after the database is back", begin.elapsed().as_secs_f64());
 
     let outcome = fleet.end(PATIENCE + DOWN).await;
     audit(&database, outcome["events"].as_u64().unwrap()).await;
     println!("{outcome}");
     hub.stop();
+}
+
+/// Opens the door again; how many events are stored then.
+async fn database_is_back(database: &Database) -> i64 {
+    database.open_door(true).await;
+    database.count("SELECT COUNT(*) FROM event_key").await
 }

@@ -36,7 +36,7 @@ async fn it_enrols_reports_over_websockets_through_a_proxy_and_is_put_out_at_onc
     make_it_a_fleet(&scene, broker_port, https);
     let files = scene.path("broker");
     scene.hub(&["broker-config", files.to_str().unwrap()]);
-    let _broker = Guarded::start(files, broker_port);
+    let broker = Guarded::start(files.clone(), broker_port);
     let proxy = Proxy::start().await;
     scene.hub(&["import"]);
     let mut hub = scene.start_hub().await;
@@ -88,6 +88,8 @@ async fn it_enrols_reports_over_websockets_through_a_proxy_and_is_put_out_at_onc
 
     // Another machine takes its place.
     let invitation = scene.hub(&["gateway", "replace", "gw-lyon"]);
+    scene.hub(&["broker-config", files.to_str().unwrap()]);
+    broker.reload();
     let replaced = enroll(invitation.trim(), &gateway_file, proxy.port);
     assert!(replaced.status.success(), "{}", String::from_utf8_lossy(&replaced.stderr));
     let mut gateway = scene.start_gateway("gw-lyon");

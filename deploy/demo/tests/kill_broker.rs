@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha12Rng;
-use support::{broker::Broker, crash, scene::START, till::Till};
+use support::{broker::Broker, crash, scene::START, tell, till::Till};
 
 /// How often it is killed; many more times in `deploy/test --soak`.
 const KILLS: usize = if cfg!(feature = "soak") { 100 } else { 5 };
@@ -31,6 +31,7 @@ async fn kill_at_random(broker: Broker, seed: u64) {
     let mut random = ChaCha12Rng::seed_from_u64(seed);
     let mut till = Till::with(broker).await;
     till.open().await;
+    let mut recoveries = Vec::new();
     for n in 0..KILLS {
         till.report(random.random_range(1..12), LONG).await;
         tokio::time::sleep(Duration::from_millis(random.random_range(0..400))).await;
@@ -42,10 +43,15 @@ async fn kill_at_random(broker: Broker, seed: u64) {
         till.broker.kill();
         till.report(random.random_range(0..6), LONG).await;
         till.broker.restart();
+        // Seldom, because a kill while it recovers is the worse one.
+        if n % 10 == 4 {
+            recoveries.push(till.recovery().await);
+        }
     }
     till.report(4, LONG).await;
     till.come_to_rest().await;
     till.audit(0).await;
+    tell(&format!("{KILLS} kills; from the broker's return until the hub has everything"), recoveries);
     assert!(till.is_running() && till.hub.is_running(), "a lost broker ended a process");
     till.stop();
 }

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::{
     broker::Broker,
@@ -12,6 +12,7 @@ use support::{
     fleet::{Fleet, audit},
     proxy::{Proxy, Trap},
     scene::{Scene, Sms},
+    tell,
 };
 
 const KILLS: usize = if cfg!(feature = "soak") { 20 } else { 2 };
@@ -27,6 +28,7 @@ async fn a_hub_that_dies_after_the_commit_and_before_the_ack_stores_nothing_twic
     let seconds = (KILLS * 8).to_string();
     let fleet = Fleet::start(&scene, "shop", &["--fleet", "3", "--rate", "20", "--seconds", &seconds, "--within", "90"]);
 
+    let mut recoveries = Vec::new();
     for _ in 0..KILLS {
         let acked = "SELECT COALESCE(SUM(upto), 0)::bigint FROM progress";
         let before = database.count(acked).await;
@@ -36,10 +38,14 @@ async fn a_hub_that_dies_after_the_commit_and_before_the_ack_stores_nothing_twic
         eventually("the commit that nobody heard of", PATIENCE, || async { (database.count(more).await > 0).then_some(()) }).await;
         process.kill();
         line.release();
+        let (unheard, begin) = (database.count("SELECT COUNT(*) FROM event_key").await, Instant::now());
         process = scene.start_other(&hub).await;
+        eventually("the acks of it", PATIENCE, || async { (database.count(acked).await >= unheard).then_some(()) }).await;
+        recoveries.push(begin.elapsed());
     }
     let outcome = fleet.end(PATIENCE + Duration::from_secs(KILLS as u64 * 10)).await;
     audit(&database, outcome["events"].as_u64().unwrap()).await;
     println!("{outcome}");
+    tell(&format!("{KILLS} kills; from the hub's start until what was committed is acked"), recoveries);
     process.stop();
 }

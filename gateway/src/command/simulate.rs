@@ -33,6 +33,9 @@ pub(super) struct Simulate {
     /// Installations of members, one a line; strangers with rotating ids when left out.
     #[arg(long, value_name = "FILE")]
     subjects: Option<PathBuf>,
+    /// Invitations of all gateways (FILE's id with -1, -2 .. behind it), one a line: each enrols and connects with a certificate of its own.
+    #[arg(long, value_name = "FILE")]
+    invitations: Option<PathBuf>,
 }
 
 /// Runs the fleet and prints what came of it as one JSON object. An error if a hub did not take everything in time.
@@ -46,6 +49,7 @@ pub(super) async fn simulate(asked: &Simulate) -> anyhow::Result<()> {
         live: Duration::from_secs(asked.seconds),
         within: Duration::from_secs(asked.within),
         subjects: asked.subjects.as_deref().map_or(Ok(Vec::new()), fleet::subjects)?,
+        invitations: asked.invitations.as_deref().map_or(Ok(Vec::new()), fleet::invitations)?,
     };
     let outcome = fleet::run(&config, &plan).await?;
     println!("{}", serde_json::to_string(&outcome)?);

@@ -10,7 +10,7 @@ use std::{path::Path, sync::Arc};
 use passage_config::Proxy;
 use passage_protocol::{
     Invitation,
-    fleet::{ENROLMENT, Enrol, Enrolled},
+    fleet::{ENROLMENT, Enrol, Enrolled, Machine},
 };
 use passage_transport::{Certificate, Pinned, pki_types};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
@@ -75,7 +75,8 @@ fn request(name: &str, key: &KeyPair) -> Result<String, EnrolError> {
 fn fits(enrolled: &Enrolled, name: &str, authority: &pki_types::CertificateDer<'_>) -> Result<(), EnrolError> {
     let der = der(&enrolled.certificate)?;
     let certificate = Certificate::read(&der).map_err(|_| EnrolError::Answer("something that is no certificate"))?;
-    if certificate.name != name || enrolled.gateway.as_str() != name {
+    let is_ours = Machine::named(&certificate.name).is_some_and(|machine| machine.gateway.as_str() == name);
+    if !is_ours || enrolled.gateway.as_str() != name {
         return Err(EnrolError::Answer("the certificate of another gateway"));
     }
     if !Certificate::is_issued_by(&der, authority) {

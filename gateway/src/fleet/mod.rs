@@ -1,6 +1,7 @@
 //! A load generator: many gateways in one process, each with an outbox and an uplink of its own, whose events are made up. What it measures is what
 //! a shop would see: when an event was durable here, and when a hub had it so that it was deleted.
 
+mod certified;
 mod event;
 mod tally;
 
@@ -12,7 +13,7 @@ use std::{
 
 use anyhow::Context as _;
 use passage_config::{GatewayConfig, Radio};
-use passage_protocol::InstallationId;
+use passage_protocol::{InstallationId, Invitation};
 use serde::Serialize;
 use tokio::{sync::oneshot, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,7 @@ use crate::{
     outbox::{Batch, Outbox},
     pipeline::{Gateway, GatewayHandle},
 };
+pub use certified::invitations;
 use event::Story;
 pub use tally::Quantiles;
 use tally::{Tally, Waiting};
@@ -49,6 +51,8 @@ pub struct Plan {
     pub within: Duration,
     /// Who comes and goes; strangers with rotating ids when there is nobody.
     pub subjects: Vec<InstallationId>,
+    /// By which each gets a certificate of its own; none: they connect as the pattern does.
+    pub invitations: Vec<Invitation>,
 }
 
 /// What came of it. Times are machine time, in milliseconds or seconds as the name says.
@@ -75,9 +79,10 @@ pub struct Outcome {
 /// Runs the plan with `config` as the pattern of each gateway, and tells what came of it.
 ///
 /// # Errors
-/// An outbox that cannot be opened, or a gateway that does not start.
+/// A gateway that cannot enrol, an outbox that cannot be opened, or a gateway that does not start.
 pub async fn run(config: &GatewayConfig, plan: &Plan) -> anyhow::Result<Outcome> {
     let members: Vec<GatewayConfig> = (1..=plan.gateways).map(|n| member(config, n)).collect::<Result<_, _>>()?;
+    let members = certified::certify(members, &plan.invitations).await?;
     for config in members.iter().filter(|_| plan.backlog > 0) {
         fill(config, plan).await.with_context(|| format!("the outbox of {} cannot be filled", config.id))?;
     }

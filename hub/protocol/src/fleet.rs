@@ -14,6 +14,8 @@ use crate::{GatewayId, StoreId};
 pub const ENROLMENT: &str = "/v1/fleet/enrolment";
 /// Path of the calls after that, made with the present certificate: [`Renew`], answered by [`Enrolled`].
 pub const RENEWAL: &str = "/v1/fleet/renewal";
+/// Largest number of a machine.
+const MACHINES: u32 = 1_000_000;
 /// What every invitation begins with.
 const MARK: &str = "passage1.";
 
@@ -78,6 +80,44 @@ pub fn host_and_port(url: &str) -> Option<(String, u16)> {
     let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
     let usable = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:_".contains(&b));
     usable.then(|| (host.to_owned(), port))
+}
+
+/// One of the machines that were a gateway one after another. Brokers know a machine by the name in its certificate, so each has a name of its own:
+/// the right of a machine that was put out does not come back with its successor.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Machine {
+    /// The gateway.
+    pub gateway: GatewayId,
+    /// 1 for the first machine, one more for each that took its place.
+    pub number: u32,
+}
+
+impl Machine {
+    /// Reads the name in a certificate.
+    pub fn named(name: &str) -> Option<Self> {
+        let (id, number) = match name.split_once(':') {
+            None => (name, 1),
+            Some((id, digits)) => (id, digits.parse().ok().filter(|n| (2..=MACHINES).contains(n))?),
+        };
+        let machine = Self { gateway: GatewayId::checked(id).ok()?, number };
+        // One way to write it: no sign and no leading zero.
+        (machine.to_string() == name).then_some(machine)
+    }
+
+    /// The machines before this one.
+    pub fn before(&self) -> impl DoubleEndedIterator<Item = Self> + '_ {
+        (1..self.number).map(|number| Self { gateway: self.gateway.clone(), number })
+    }
+}
+
+impl fmt::Display for Machine {
+    /// The common name of its certificate: the gateway's id, and from the second machine on its number behind a colon, which no id can hold.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.number {
+            1 => write!(f, "{}", self.gateway),
+            n => write!(f, "{}:{n}", self.gateway),
+        }
+    }
 }
 
 /// The first call.
@@ -156,6 +196,21 @@ mod tests {
         assert_eq!(format!("  {text}\n").parse::<Invitation>().unwrap(), invitation);
         assert!(text.len() < 300, "{}", text.len());
         assert!(!format!("{invitation:?}").contains("secret"));
+    }
+
+    #[test]
+    fn each_machine_of_a_gateway_has_one_name() {
+        for (name, number) in [("gw-lyon", 1), ("gw-lyon:2", 2), ("gw-lyon:17", 17)] {
+            let machine = Machine::named(name).unwrap();
+            assert_eq!((machine.gateway.as_str(), machine.number, machine.to_string()), ("gw-lyon", number, name.to_owned()));
+        }
+        for name in
+            ["", "hub", "hub:hub-1", "hub:2", "gw-lyon:", "gw-lyon:1", "gw-lyon:0", "gw-lyon:02", "gw-lyon:+2", "gw-lyon:2:3", "gw/x:2"]
+        {
+            assert_eq!(Machine::named(name), None, "{name}");
+        }
+        let third = Machine::named("gw-lyon:3").unwrap();
+        assert_eq!(third.before().map(|m| m.to_string()).collect::<Vec<_>>(), ["gw-lyon", "gw-lyon:2"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
-use passage_protocol::{GatewayId, HubId};
+use passage_protocol::{HubId, fleet::Machine};
 use passage_transport::{Certificate, CertificateError, Identity, Roots, TlsError, fingerprint, pki_types};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertificateSigningRequestParams, DistinguishedName, DnType,
@@ -115,13 +115,13 @@ impl Authority {
     }
 
     /// A gateway's certificate for the key of this request. Nothing of the request counts but the key: the name is the one that was invited.
-    pub fn issue(&self, gateway: &GatewayId, csr: &str, now_ms: i64) -> Result<Issued, AuthorityError> {
+    pub fn issue(&self, machine: &Machine, csr: &str, now_ms: i64) -> Result<Issued, AuthorityError> {
         let request = CertificateSigningRequestParams::from_pem(csr).map_err(|_| AuthorityError::Request)?;
         if *request.public_key.algorithm() != rcgen::PKCS_ECDSA_P256_SHA256 {
             return Err(AuthorityError::Request);
         }
-        let mut params = params(gateway.as_str(), Use::ClientAuth, at(now_ms), LIFE);
-        params.subject_alt_names = vec![SanType::URI(format!("urn:gateway:{gateway}").try_into()?)];
+        let mut params = params(&machine.to_string(), Use::ClientAuth, at(now_ms), LIFE);
+        params.subject_alt_names = vec![SanType::URI(format!("urn:gateway:{}", machine.gateway).try_into()?)];
         self.sign(&params, &request.public_key)
     }
 
@@ -139,17 +139,22 @@ impl Authority {
         Ok((self.sign(&params, &key)?, key.serialize_pem()))
     }
 
-    /// A hub's certificate with its key in PEM. No gateway can have its name, because of the colon.
-    pub fn issue_hub(&self, hub: &HubId, now_ms: i64) -> Result<(Issued, String), AuthorityError> {
-        let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
-        let params = params(&hub_user(hub), Use::ClientAuth, at(now_ms), CONNECTION);
-        Ok((self.sign(&params, &key)?, key.serialize_pem()))
+    /// What a hub presents to the broker on its next connection. No gateway can have its name: none is called `hub`.
+    pub fn identity(&self, hub: &HubId, now_ms: i64) -> Result<Identity, AuthorityError> {
+        self.connection(&hub_user(hub), now_ms)
     }
 
-    /// What a hub presents to the broker on its next connection.
-    pub fn identity(&self, hub: &HubId, now_ms: i64) -> Result<Identity, AuthorityError> {
+    /// What a machine of the fleet would present: with it a hub asks the broker what that machine may do.
+    pub(super) fn in_place_of(&self, machine: &Machine, now_ms: i64) -> Result<Identity, AuthorityError> {
+        self.connection(&machine.to_string(), now_ms)
+    }
+
+    /// A certificate for one connection, whose key is nowhere but in memory.
+    fn connection(&self, name: &str, now_ms: i64) -> Result<Identity, AuthorityError> {
         use pki_types::pem::PemObject;
-        let (issued, key) = self.issue_hub(hub, now_ms)?;
+        let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
+        let issued = self.sign(&params(name, Use::ClientAuth, at(now_ms), CONNECTION), &key)?;
+        let key = key.serialize_pem();
         let chain = vec![pki_types::CertificateDer::from_pem_slice(issued.pem.as_bytes()).map_err(|_| AuthorityError::Request)?];
         let key = pki_types::PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| AuthorityError::Request)?;
         let roots = Roots::new(vec![self.0.der.clone()]).map_err(TlsError::from)?;

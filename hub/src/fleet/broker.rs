@@ -1,8 +1,8 @@
 //! The configuration of mosquitto: who may come in, by certificate, and what each name may read and write.
 
-use std::{collections::BTreeSet, fmt::Write as _, net::SocketAddr};
+use std::{fmt::Write as _, net::SocketAddr};
 
-use passage_protocol::{GatewayId, HubId};
+use passage_protocol::{HubId, fleet::Machine};
 
 use super::authority::hub_user;
 
@@ -24,10 +24,31 @@ pub const KEY: &str = "broker.key";
 pub struct Rights {
     /// The hubs.
     pub hubs: Vec<HubId>,
-    /// Gateways that take positions; they also read what phones publish, and each other's states.
-    pub positions: Vec<GatewayId>,
-    /// Gateways that may do nothing any more.
-    pub barred: BTreeSet<GatewayId>,
+    /// The machines of the gateways that were invited.
+    pub members: Vec<Member>,
+}
+
+/// A gateway, as far as its rights go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Its present machine. Those before it may do nothing.
+    pub machine: Machine,
+    /// The present machine was revoked and may do nothing either.
+    pub is_out: bool,
+    /// It takes positions: it also reads what phones publish, and the states of the others who do.
+    pub takes_positions: bool,
+}
+
+impl Member {
+    /// The machines that may do nothing any more.
+    fn out(&self) -> impl Iterator<Item = Machine> + '_ {
+        self.machine.before().chain(self.is_out.then(|| self.machine.clone()))
+    }
+}
+
+/// Where a machine may write for no other reason than that a hub asks whether it still may; nobody reads it. `%u` is the name in the certificate.
+pub(super) fn probe(name: &str) -> String {
+    format!("passage/v1/gateway/{name}/probe")
 }
 
 /// Where the broker listens.
@@ -89,8 +110,8 @@ pub fn acl(rights: &Rights) -> String {
          \n\
          # Those who were revoked: nothing, on connections that still stand too.\n",
     );
-    for gateway in &rights.barred {
-        let _ = writeln!(text, "user {gateway}\ntopic deny #\n");
+    for machine in rights.members.iter().flat_map(Member::out) {
+        let _ = writeln!(text, "user {machine}\ntopic deny #\n");
     }
     text += "# Hubs. Their names hold a colon, which no gateway's can.\n";
     for hub in &rights.hubs {
@@ -108,34 +129,66 @@ pub fn acl(rights: &Rights) -> String {
             hub_user(hub)
         );
     }
-    text += "# Position gateways: what phones publish, and the states of each other.\n";
-    for gateway in rights.positions.iter().filter(|id| !rights.barred.contains(id)) {
-        let _ = writeln!(text, "user {gateway}\ntopic read owntracks/#");
-        for other in rights.positions.iter().filter(|id| *id != gateway) {
-            let _ = writeln!(text, "topic read passage/v1/gateway/{other}/state");
+    text += "# Position gateways: what phones publish, and the states of each other. Machines that took the place of another: their gateway's own.\n";
+    let positions: Vec<&Member> = rights.members.iter().filter(|m| m.takes_positions && !m.is_out).collect();
+    for member in rights.members.iter().filter(|m| !m.is_out && (m.takes_positions || m.machine.number > 1)) {
+        let _ = writeln!(text, "user {}", member.machine);
+        if member.machine.number > 1 {
+            text += &own(&member.machine);
+        }
+        if member.takes_positions {
+            text += "topic read owntracks/#\n";
+            for other in positions.iter().filter(|other| other.machine != member.machine) {
+                let _ = writeln!(text, "topic read passage/v1/gateway/{}/state", other.machine.gateway);
+            }
         }
         text.push('\n');
     }
-    text += "# Every gateway: below its own name alone.\n\
+    text += "# Every first machine: below its own name alone.\n\
              pattern write passage/v1/gateway/%u/event\n\
              pattern write passage/v1/gateway/%u/hello\n\
              pattern readwrite passage/v1/gateway/%u/state\n\
              pattern read passage/v1/gateway/%u/ack\n\
              pattern read passage/v1/gateway/%u/site/#\n\
              pattern read passage/v1/gateway/%u/command\n\
-             pattern read passage/v1/hub/+/state\n";
+             pattern read passage/v1/hub/+/state\n\
+             \n\
+             # Nobody reads this: hubs ask by it whether the broker knows who was revoked.\n";
+    let _ = writeln!(text, "pattern write {}", probe("%u"));
     text
+}
+
+/// What the patterns give to a first machine, whose name is its gateway's id.
+fn own(machine: &Machine) -> String {
+    let own = format!("passage/v1/gateway/{}", machine.gateway);
+    format!(
+        "topic write {own}/event\n\
+         topic write {own}/hello\n\
+         topic readwrite {own}/state\n\
+         topic read {own}/ack\n\
+         topic read {own}/site/#\n\
+         topic read {own}/command\n"
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn member(name: &str, is_out: bool, takes_positions: bool) -> Member {
+        Member { machine: Machine::named(name).unwrap(), is_out, takes_positions }
+    }
+
     fn rights() -> Rights {
         Rights {
             hubs: vec!["hub-1".parse().unwrap(), "hub-2".parse().unwrap()],
-            positions: vec!["gw-position".parse().unwrap(), "gw-position-2".parse().unwrap()],
-            barred: ["gw-stolen".parse().unwrap()].into(),
+            members: vec![
+                member("gw-lyon", false, false),
+                member("gw-paris:2", false, false),
+                member("gw-position", false, true),
+                member("gw-position-2", false, true),
+                member("gw-stolen", true, false),
+            ],
         }
     }
 
@@ -158,8 +211,23 @@ mod tests {
 
     #[test]
     fn a_barred_position_gateway_has_no_right_left() {
-        let id: GatewayId = "gw-position".parse().unwrap();
-        let rights = Rights { positions: vec![id.clone()], barred: [id].into(), hubs: Vec::new() };
+        let rights = Rights { members: vec![member("gw-position", true, true)], hubs: Vec::new() };
         assert!(!acl(&rights).contains("owntracks"), "{}", acl(&rights));
+    }
+
+    #[test]
+    fn the_machines_before_the_present_one_stay_out_and_it_has_the_rights_of_its_gateway() {
+        let rights = Rights { members: vec![member("gw-lyon:3", false, true), member("gw-nice", false, true)], hubs: Vec::new() };
+        let text = acl(&rights);
+        for out in ["user gw-lyon\ntopic deny #\n", "user gw-lyon:2\ntopic deny #\n"] {
+            assert!(text.contains(out), "{out} is not in {text}");
+        }
+        let own = "user gw-lyon:3\ntopic write passage/v1/gateway/gw-lyon/event\n";
+        assert!(text.contains(own) && !text.contains("user gw-lyon:3\ntopic deny"), "{text}");
+        assert_eq!(
+            text.matches("topic read passage/v1/gateway/gw-lyon/state").count(),
+            1,
+            "the other position gateway reads its state: {text}"
+        );
     }
 }

@@ -20,8 +20,8 @@ use axum::{
 };
 use passage_config::{Fleet, Transport};
 use passage_protocol::{
-    GatewayId, StoreId,
-    fleet::{Broker, ENROLMENT, Enrol, Enrolled, RENEWAL, Renew, host_and_port},
+    StoreId,
+    fleet::{Broker, ENROLMENT, Enrol, Enrolled, Machine, RENEWAL, Renew, host_and_port},
 };
 use passage_transport::{Certificate, TlsError, pki_types, provider};
 use rustls::{RootCertStore, ServerConfig, server::WebPkiClientVerifier};
@@ -30,9 +30,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Authority, AuthorityError, invite,
+    Authority, AuthorityError, Standing, invite,
     listener::{Caller, Https},
-    machine_ms,
+    machine_ms, out_within,
 };
 use crate::{
     api::Problem,
@@ -44,6 +44,9 @@ use crate::{
 const MAX_BODY: usize = 16 * 1024;
 /// The listener's own certificate is made anew after this, long before it ends.
 const FRESH: Duration = Duration::from_secs(24 * 3600);
+
+/// So long an enrolment waits for the broker to know that the machine before is out; the gateway's call lives 30 s.
+const BROKER_KNOWS: Duration = Duration::from_secs(10);
 
 /// Why gateways cannot enrol.
 #[derive(Debug, thiserror::Error)]
@@ -151,13 +154,27 @@ impl Enrolment {
             .with_state(Arc::new(self))
     }
 
-    fn welcome(&self, gateway: GatewayId, store: Option<StoreId>, certificate: String) -> Json<Enrolled> {
+    /// Lets a machine in the place of another join only when the broker denies everything to that one: with the enrolment the hubs take events under the
+    /// gateway's name again, and they cannot see whose connection brings them.
+    async fn is_alone(&self, secret: [u8; 32], now: i64) -> Result<(), Problem> {
+        let mut tx = self.db.begin_read().await?;
+        let machine = fleet::invited(&mut tx, secret, now).await?.ok_or_else(not_invited)?;
+        drop(tx);
+        let Some(before) = machine.before().next_back() else { return Ok(()) };
+        match out_within(BROKER_KNOWS, &self.fleet, &self.authority, &before).await {
+            Standing::Out => Ok(()),
+            Standing::In => Err(not_alone("it still takes what the machine before writes")),
+            Standing::Unknown(why) => Err(not_alone(&format!("it cannot be asked: {why}"))),
+        }
+    }
+
+    fn welcome(&self, machine: Machine, store: Option<StoreId>, certificate: String) -> Json<Enrolled> {
         let websocket = match &self.fleet.transport {
             Transport::Tcp => None,
             Transport::WebSocket { path } => Some(path.clone()),
         };
         Json(Enrolled {
-            gateway,
+            gateway: machine.gateway,
             store,
             certificate,
             authority: self.authority.pem().to_owned(),
@@ -171,15 +188,17 @@ async fn enrol(State(service): State<Arc<Enrolment>>, body: Bytes) -> Result<Jso
     let call: Enrol = Problem::json(&body)?;
     let secret = hex::decode(&call.secret).ok().and_then(|s| <[u8; 32]>::try_from(s).ok());
     let secret = secret.ok_or_else(not_invited)?;
+    let secret = invite::hashed(&service.keyring, &secret);
     let now = machine_ms();
+    service.is_alone(secret, now).await?;
     let mut tx = service.db.begin().await?;
-    let (gateway, store) = fleet::redeem(&mut tx, invite::hashed(&service.keyring, &secret), now).await?.ok_or_else(not_invited)?;
+    let (machine, store) = fleet::redeem(&mut tx, secret, now).await?.ok_or_else(not_invited)?;
     // A request that is refused rolls back, and the invitation stays good.
-    let issued = service.authority.issue(&gateway, &call.csr, now).map_err(|e| refused(&e))?;
-    fleet::issued(&mut tx, &issued.certificate.serial, &gateway, issued.certificate.not_after * 1_000, now).await?;
+    let issued = service.authority.issue(&machine, &call.csr, now).map_err(|e| refused(&e))?;
+    fleet::issued(&mut tx, &issued.certificate.serial, &machine.gateway, issued.certificate.not_after * 1_000, now).await?;
     tx.commit().await?;
-    tracing::info!(%gateway, "a gateway has enrolled");
-    Ok(service.welcome(gateway, store, issued.pem))
+    tracing::info!(gateway = %machine.gateway, machine = machine.number, "a gateway has enrolled");
+    Ok(service.welcome(machine, store, issued.pem))
 }
 
 async fn renew(
@@ -191,17 +210,25 @@ async fn renew(
     let call: Renew = Problem::json(&body)?;
     let now = machine_ms();
     let mut tx = service.db.begin().await?;
-    let (gateway, store) = fleet::owner(&mut tx, &present.serial, now).await?.ok_or_else(not_known)?;
-    let issued = service.authority.issue(&gateway, &call.csr, now).map_err(|e| refused(&e))?;
-    fleet::issued(&mut tx, &issued.certificate.serial, &gateway, issued.certificate.not_after * 1_000, now).await?;
+    let (machine, store) = fleet::owner(&mut tx, &present.serial, now).await?.ok_or_else(not_known)?;
+    let issued = service.authority.issue(&machine, &call.csr, now).map_err(|e| refused(&e))?;
+    fleet::issued(&mut tx, &issued.certificate.serial, &machine.gateway, issued.certificate.not_after * 1_000, now).await?;
     tx.commit().await?;
-    tracing::info!(%gateway, "a gateway has renewed its certificate");
-    Ok(service.welcome(gateway, store, issued.pem))
+    tracing::info!(gateway = %machine.gateway, "a gateway has renewed its certificate");
+    Ok(service.welcome(machine, store, issued.pem))
 }
 
 fn not_invited() -> Problem {
     let detail = "this invitation is not known, was used, or is older than 24 hours; ask for a new one (`passage-hub gateway invite`)";
     Problem::new(StatusCode::FORBIDDEN, "not-invited", detail)
+}
+
+fn not_alone(why: &str) -> Problem {
+    let detail = format!(
+        "the broker does not know yet that the machine before is out: {why}. Mend: let the broker take its files in (`systemctl reload mosquitto`), \
+         then enrol again with this invitation"
+    );
+    Problem::new(StatusCode::CONFLICT, "not-alone", detail)
 }
 
 fn not_known() -> Problem {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use passage_protocol::{GatewayId, Invitation, StoreId};
+use passage_protocol::{GatewayId, Invitation, StoreId, fleet::Machine};
 
 use super::Authority;
 use crate::{
@@ -60,12 +60,12 @@ pub async fn invite(
     let known = fleet::find(&mut tx, &wish.gateway).await?;
     let who = enlist(wish, known.as_ref())?;
     if known.is_some_and(|k| k.ends_at.is_some()) {
-        fleet::revoke(&mut tx, &who.gateway, now_ms).await?;
+        fleet::revoke(&mut tx, &who.machine.gateway, now_ms).await?;
     }
     let until = now_ms.saturating_add(i64::try_from(GOOD_FOR.as_millis()).unwrap_or(i64::MAX));
     fleet::invite(&mut tx, &who, hashed(keyring, &secret), until, now_ms).await?;
     tx.commit().await?;
-    Ok(Invitation { url: url.to_owned(), gateway: who.gateway, fingerprint: authority.fingerprint(), secret })
+    Ok(Invitation { url: url.to_owned(), gateway: who.machine.gateway, fingerprint: authority.fingerprint(), secret })
 }
 
 /// What is noted of the wish, given what is known of that gateway.
@@ -80,17 +80,19 @@ fn enlist(wish: Wish, known: Option<&Enlisted>) -> Result<Enlisted, Refused> {
     let position = wish.position || known.is_some_and(|k| wish.replace && k.position);
     // One that reports without a certificate so far goes on until it has enrolled.
     let barred = wish.replace || known.is_some_and(|k| k.barred);
-    Ok(Enlisted { gateway: wish.gateway, store, position, barred, invited_until: None, ends_at: None })
+    // Each machine in the place of another has a name of its own at the broker.
+    let number = known.map_or(1, |k| k.machine.number) + u32::from(wish.replace);
+    let machine = Machine { gateway: wish.gateway, number };
+    Ok(Enlisted { machine, store, position, barred, invited_until: None, ends_at: None })
 }
 
-/// Puts a gateway out at once.
-pub async fn revoke(db: &Db, gateway: &GatewayId, now_ms: i64) -> Result<(), Refused> {
+/// Puts a gateway out at once; tells which machine it was.
+pub async fn revoke(db: &Db, gateway: &GatewayId, now_ms: i64) -> Result<Machine, Refused> {
     let mut tx = db.begin().await?;
-    if !fleet::revoke(&mut tx, gateway, now_ms).await? {
-        return Err(Refused::Unknown(gateway.clone()));
-    }
+    let Some(known) = fleet::find(&mut tx, gateway).await? else { return Err(Refused::Unknown(gateway.clone())) };
+    fleet::revoke(&mut tx, gateway, now_ms).await?;
     tx.commit().await?;
-    Ok(())
+    Ok(known.machine)
 }
 
 /// What is stored of an invitation's secret.
@@ -108,7 +110,7 @@ mod tests {
 
     fn known(barred: bool, invited: bool, enrolled: bool) -> Enlisted {
         Enlisted {
-            gateway: "gw-lyon".parse().unwrap(),
+            machine: Machine::named("gw-lyon:2").unwrap(),
             store: Some("lyon".parse().unwrap()),
             position: true,
             barred,
@@ -125,6 +127,7 @@ mod tests {
         assert!(matches!(enlist(wish(false), Some(&known(true, false, false))), Err(Refused::Revoked(_))));
         assert!(matches!(enlist(wish(true), None), Err(Refused::Unknown(_))));
         let replaced = enlist(wish(true), Some(&known(true, false, false))).unwrap();
+        assert_eq!(replaced.machine.to_string(), "gw-lyon:3", "its certificate is not taken for that of the machine before");
         assert!(replaced.barred && replaced.position && replaced.store == known(true, false, false).store);
     }
 }

@@ -6,6 +6,7 @@ pub mod broker;
 mod enrolment;
 mod invite;
 mod listener;
+mod standing;
 mod watch;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -14,6 +15,7 @@ pub(crate) use authority::CONTEXT as AUTHORITY_CONTEXT;
 pub use authority::{Authority, AuthorityError, Issued};
 pub use enrolment::{Enrolment, FleetError};
 pub use invite::{Refused, Wish, invite, revoke};
+pub use standing::{Standing, out_within, standing};
 pub use watch::Watch;
 
 /// Machine time in milliseconds since 1970. Certificates and invitations end by it, whatever the business clock says.

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Authority, AuthorityError,
-    broker::{self, Doors, Rights},
+    broker::{self, Doors, Member, Rights},
     machine_ms,
 };
 use crate::store::{Db, StoreError, fleet};
@@ -77,11 +77,9 @@ impl Watch {
         let now = machine_ms();
         let mut tx = self.db.begin_read().await?;
         let listed = fleet::list(&mut tx).await?;
-        let barred = fleet::barred(&mut tx).await?;
         let revoked = fleet::revoked(&mut tx, now).await?;
         drop(tx);
-        let positions = listed.into_iter().filter(|g| g.position).map(|g| g.gateway).collect();
-        let rights = Rights { hubs: self.fleet.hubs.clone(), positions, barred };
+        let rights = Rights { hubs: self.fleet.hubs.clone(), members: listed.into_iter().map(member).collect() };
         tokio::fs::create_dir_all(folder).await.map_err(|e| at(folder, e))?;
         put(folder, broker::CA, self.authority.pem(), 0o644)?;
         put(folder, broker::ACL, &broker::acl(&rights), 0o640)?;
@@ -126,6 +124,12 @@ impl Watch {
         put(folder, broker::CRL, &self.authority.revocation_list(revoked, now)?, 0o644)?;
         put(folder, "revoked", &serials, 0o644)
     }
+}
+
+/// Who was invited and has not enrolled has rights already, so that the broker need not be told again; nobody holds a certificate of that name yet.
+fn member(gateway: fleet::Enlisted) -> Member {
+    let is_out = gateway.barred && gateway.invited_until.is_none();
+    Member { machine: gateway.machine, is_out, takes_positions: gateway.position }
 }
 
 fn at(file: &Path, source: io::Error) -> WatchError {

@@ -1,4 +1,4 @@
-//! The connection to the broker. This is the one file of the hub that knows the MQTT client.
+//! The connection to the broker. But for the question of `fleet/standing.rs`, this is the one file of the hub that knows the MQTT client.
 //!
 //! Each connection has a client and an event loop of its own and a generation number: what was received on an older connection can be stored, but
 //! not acked to the broker any more. The client's own resending is never relied on; the gateways' outboxes resend.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use passage_protocol::{GatewayId, StoreId};
+use passage_protocol::{GatewayId, StoreId, fleet::Machine};
 
 use crate::{
     args,
@@ -12,8 +12,8 @@ use crate::{
 /// A gateway of the fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Enlisted {
-    /// Its id.
-    pub gateway: GatewayId,
+    /// Its id, and its present machine; one that was invited and has not enrolled yet counts as the present one.
+    pub machine: Machine,
     /// Where it hangs.
     pub store: Option<StoreId>,
     /// It takes positions.
@@ -48,20 +48,20 @@ pub(crate) async fn put_authority(tx: &mut Tx, certificate: &str, sealed: Vec<u8
 
 /// One gateway, if it was ever invited.
 pub(crate) async fn find(tx: &mut Tx, gateway: &GatewayId) -> Result<Option<Enlisted>, StoreError> {
-    Ok(list(tx).await?.into_iter().find(|g| g.gateway == *gateway))
+    Ok(list(tx).await?.into_iter().find(|g| g.machine.gateway == *gateway))
 }
 
 /// All of them.
 pub(crate) async fn list(tx: &mut Tx) -> Result<Vec<Enlisted>, StoreError> {
     let sql = "SELECT g.gateway, g.store, g.position, g.barred, g.good_until,
-                      (SELECT MAX(c.ends_at) FROM fleet_certificate c WHERE c.gateway = g.gateway AND c.revoked_at IS NULL)
+                      (SELECT MAX(c.ends_at) FROM fleet_certificate c WHERE c.gateway = g.gateway AND c.revoked_at IS NULL), g.machine
                FROM fleet_gateway g ORDER BY g.gateway";
     tx.fetch(sql, args![]).await?.iter().map(enlisted).collect()
 }
 
 fn enlisted(row: &Row) -> Result<Enlisted, StoreError> {
     Ok(Enlisted {
-        gateway: gateway(&row.text(0)?)?,
+        machine: machine(row, 0, 6)?,
         store: store(row.opt_text(1)?)?,
         position: row.flag(2)?,
         barred: row.flag(3)?,
@@ -70,8 +70,11 @@ fn enlisted(row: &Row) -> Result<Enlisted, StoreError> {
     })
 }
 
-fn gateway(text: &str) -> Result<GatewayId, StoreError> {
-    GatewayId::checked(text).map_err(|_| StoreError::Corrupt("gateway id"))
+/// The machine whose gateway and number stand in these columns.
+fn machine(row: &Row, gateway: usize, number: usize) -> Result<Machine, StoreError> {
+    let gateway = GatewayId::checked(&row.text(gateway)?).map_err(|_| StoreError::Corrupt("gateway id"))?;
+    let number = u32::try_from(row.int(number)?).ok().filter(|n| *n > 0).ok_or(StoreError::Corrupt("number of a machine"))?;
+    Ok(Machine { gateway, number })
 }
 
 fn store(text: Option<String>) -> Result<Option<StoreId>, StoreError> {
@@ -80,19 +83,28 @@ fn store(text: Option<String>) -> Result<Option<StoreId>, StoreError> {
 
 /// Notes an invitation; an earlier one is void. Who is barred stays out until it has enrolled.
 pub(crate) async fn invite(tx: &mut Tx, who: &Enlisted, secret: [u8; 32], until: i64, now: i64) -> Result<(), StoreError> {
-    let sql = "INSERT INTO fleet_gateway (gateway, store, position, barred, invitation, good_until, changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+    let sql = "INSERT INTO fleet_gateway (gateway, store, position, barred, invitation, good_until, changed_at, machine)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
                ON CONFLICT (gateway) DO UPDATE SET store = excluded.store, position = excluded.position, barred = excluded.barred,
-                   invitation = excluded.invitation, good_until = excluded.good_until, changed_at = excluded.changed_at";
+                   invitation = excluded.invitation, good_until = excluded.good_until, changed_at = excluded.changed_at,
+                   machine = excluded.machine";
     let store = who.store.as_ref().map(|s| s.to_string());
-    tx.execute(sql, args![who.gateway.as_str(), store, who.position, who.barred, secret, until, now]).await.map(drop)
+    let machine = i64::from(who.machine.number);
+    tx.execute(sql, args![who.machine.gateway.as_str(), store, who.position, who.barred, secret, until, now, machine]).await.map(drop)
+}
+
+/// Who was invited with this secret; `None` if there is no such invitation, or not any more.
+pub(crate) async fn invited(tx: &mut Tx, secret: [u8; 32], now: i64) -> Result<Option<Machine>, StoreError> {
+    let sql = "SELECT gateway, machine FROM fleet_gateway WHERE invitation = $1 AND good_until > $2";
+    tx.fetch_optional(sql, args![secret, now]).await?.map(|row| machine(&row, 0, 1)).transpose()
 }
 
 /// Uses an invitation up; `None` if there is none, or not any more.
-pub(crate) async fn redeem(tx: &mut Tx, secret: [u8; 32], now: i64) -> Result<Option<(GatewayId, Option<StoreId>)>, StoreError> {
+pub(crate) async fn redeem(tx: &mut Tx, secret: [u8; 32], now: i64) -> Result<Option<(Machine, Option<StoreId>)>, StoreError> {
     let sql = "UPDATE fleet_gateway SET invitation = NULL, good_until = NULL, barred = 0, changed_at = $2
-               WHERE invitation = $1 AND good_until > $2 RETURNING gateway, store";
+               WHERE invitation = $1 AND good_until > $2 RETURNING gateway, store, machine";
     let row = tx.fetch_optional(sql, args![secret, now]).await?;
-    row.map(|row| Ok((gateway(&row.text(0)?)?, store(row.opt_text(1)?)?))).transpose()
+    row.map(|row| Ok((machine(&row, 0, 2)?, store(row.opt_text(1)?)?))).transpose()
 }
 
 /// Notes a certificate that was issued, and forgets those that have ended.
@@ -102,21 +114,20 @@ pub(crate) async fn issued(tx: &mut Tx, serial: &str, gateway: &GatewayId, ends_
     tx.execute(sql, args![serial, gateway.as_str(), ends_at]).await.map(drop)
 }
 
-/// The gateway to which a certificate belongs that is good and not revoked.
-pub(crate) async fn owner(tx: &mut Tx, serial: &str, now: i64) -> Result<Option<(GatewayId, Option<StoreId>)>, StoreError> {
-    let sql = "SELECT g.gateway, g.store FROM fleet_certificate c JOIN fleet_gateway g ON g.gateway = c.gateway
+/// The machine to which a certificate belongs that is good and not revoked.
+pub(crate) async fn owner(tx: &mut Tx, serial: &str, now: i64) -> Result<Option<(Machine, Option<StoreId>)>, StoreError> {
+    let sql = "SELECT g.gateway, g.store, g.machine FROM fleet_certificate c JOIN fleet_gateway g ON g.gateway = c.gateway
                WHERE c.serial = $1 AND c.revoked_at IS NULL AND c.ends_at > $2 AND g.barred = 0";
     let row = tx.fetch_optional(sql, args![serial, now]).await?;
-    row.map(|row| Ok((gateway(&row.text(0)?)?, store(row.opt_text(1)?)?))).transpose()
+    row.map(|row| Ok((machine(&row, 0, 2)?, store(row.opt_text(1)?)?))).transpose()
 }
 
-/// Bars a gateway, voids its invitation and revokes its certificates. False if it was never invited.
-pub(crate) async fn revoke(tx: &mut Tx, gateway: &GatewayId, now: i64) -> Result<bool, StoreError> {
+/// Bars a gateway, voids its invitation and revokes its certificates.
+pub(crate) async fn revoke(tx: &mut Tx, gateway: &GatewayId, now: i64) -> Result<(), StoreError> {
     let sql = "UPDATE fleet_gateway SET barred = 1, invitation = NULL, good_until = NULL, changed_at = $2 WHERE gateway = $1";
-    let known = tx.execute(sql, args![gateway.as_str(), now]).await? > 0;
-    let sql = "UPDATE fleet_certificate SET revoked_at = $2 WHERE gateway = $1 AND revoked_at IS NULL";
     tx.execute(sql, args![gateway.as_str(), now]).await?;
-    Ok(known)
+    let sql = "UPDATE fleet_certificate SET revoked_at = $2 WHERE gateway = $1 AND revoked_at IS NULL";
+    tx.execute(sql, args![gateway.as_str(), now]).await.map(drop)
 }
 
 /// All certificates that were revoked and have not ended.
@@ -128,5 +139,5 @@ pub(crate) async fn revoked(tx: &mut Tx, now: i64) -> Result<Vec<Revoked>, Store
 /// The gateways from which nothing is taken.
 pub(crate) async fn barred(tx: &mut Tx) -> Result<BTreeSet<GatewayId>, StoreError> {
     let rows = tx.fetch("SELECT gateway FROM fleet_gateway WHERE barred = 1", args![]).await?;
-    rows.iter().map(|row| gateway(&row.text(0)?)).collect()
+    rows.iter().map(|row| GatewayId::checked(&row.text(0)?).map_err(|_| StoreError::Corrupt("gateway id"))).collect()
 }

@@ -6,10 +6,12 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
-/// The path of a binary of the workspace. `CARGO_BIN_EXE_*` exists only inside its own package, so it is found beside this test's own folder.
+/// The path of a binary of the workspace: in the folder that PASSAGE_TEST_BINARIES names (the soak takes optimised ones), else beside this test's own
+/// folder, because `CARGO_BIN_EXE_*` exists only inside its own package.
 pub fn path(name: &str) -> PathBuf {
     let here = std::env::current_exe().unwrap();
-    let file = here.parent().and_then(Path::parent).unwrap().join(name);
+    let beside = || here.parent().and_then(Path::parent).unwrap().to_owned();
+    let file = std::env::var_os("PASSAGE_TEST_BINARIES").map_or_else(beside, PathBuf::from).join(name);
     assert!(file.is_file(), "{} is missing: build it first with `cargo build --workspace --bins` (deploy/test does)", file.display());
     file
 }

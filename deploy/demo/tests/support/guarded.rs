@@ -14,7 +14,7 @@ use passage_hub::{
     ingest::HubKeys,
     store::Db,
 };
-use passage_protocol::{GatewayId, Millis};
+use passage_protocol::{GatewayId, Millis, fleet::Machine};
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
 use rumqttc::v5::{
     AsyncClient, Event, EventLoop, Incoming,
@@ -79,6 +79,24 @@ impl Guarded {
         assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
     }
 
+    /// Does what the units in deploy/systemd do: whenever the files of rights or revocations change, mosquitto is told. Until the guard is dropped.
+    pub fn reload_on_change(&self) -> Reloads {
+        let (folder, id) = (self.folder.clone(), self.child.as_ref().unwrap().id().to_string());
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let read = move || ["acl", "ca.crl", "broker.crt"].map(|name| std::fs::read(folder.join(name)).unwrap_or_default());
+        let mut before = read();
+        let watch = std::thread::spawn(move || {
+            while stopped.recv_timeout(Duration::from_millis(50)) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                let now = read();
+                if now != before {
+                    let _ = Command::new("kill").args(["-HUP", &id]).status();
+                    before = now;
+                }
+            }
+        });
+        Reloads(Some(stop), Some(watch))
+    }
+
     pub fn words(&self) -> String {
         std::fs::read_to_string(self.folder.join("mosquitto.log")).unwrap_or_default()
     }
@@ -88,6 +106,16 @@ impl Guarded {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+}
+
+/// A watch over the broker's files.
+pub struct Reloads(Option<std::sync::mpsc::Sender<()>>, Option<std::thread::JoinHandle<()>>);
+
+impl Drop for Reloads {
+    fn drop(&mut self) {
+        drop(self.0.take());
+        let _ = self.1.take().map(std::thread::JoinHandle::join);
     }
 }
 
@@ -140,7 +168,7 @@ impl Fleet {
         invite(db, &self.keyring, authority, "https://127.0.0.1:1", wish, rand::random(), machine_ms()).await.unwrap();
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
         let csr = CertificateParams::default().serialize_request(&key).unwrap().pem().unwrap();
-        let issued = authority.issue(&gateway, &csr, machine_ms()).unwrap();
+        let issued = authority.issue(&Machine { gateway: gateway.clone(), number: 1 }, &csr, machine_ms()).unwrap();
         let sql = "INSERT INTO fleet_certificate (serial, gateway, ends_at) VALUES ($1, $2, $3)";
         let values = passage_hub::args![issued.certificate.serial.as_str(), id, issued.certificate.not_after * 1_000];
         db.execute(sql, values).await.unwrap();
@@ -197,7 +225,7 @@ pub struct Client {
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Client {
-    async fn connect(mut options: rumqttc::v5::MqttOptions) -> Result<Self, String> {
+    pub async fn connect(mut options: rumqttc::v5::MqttOptions) -> Result<Self, String> {
         options.set_clean_start(true);
         options.set_keep_alive(Duration::from_secs(30));
         let (client, mut events) = AsyncClient::new(options, 32);

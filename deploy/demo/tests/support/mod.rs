@@ -35,6 +35,13 @@ pub fn free_port() -> u16 {
     }
 }
 
+/// Tells how long something took, each time.
+pub fn tell(what: &str, mut times: Vec<Duration>) {
+    times.sort_unstable();
+    let (Some(most), Some(middle)) = (times.last(), times.get(times.len() / 2)) else { return };
+    println!("{what}: median {:.1} s, most {:.1} s, of {}", middle.as_secs_f64(), most.as_secs_f64(), times.len());
+}
+
 /// Asks until the answer is there; panics with `what` after `limit`.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, limit: Duration, mut ask: impl FnMut() -> F) -> T {
     let end = Instant::now() + limit;

@@ -1,7 +1,11 @@
 //! Apps that report to a position gateway and count what was answered: an answer means that the event is on the gateway's disk, so it must reach the
 //! hub, once.
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use passage_protocol::{Millis, SeqRange, SeqSet};
 use serde_json::json;
@@ -160,6 +164,13 @@ impl Till {
             .await;
     }
 
+    /// How long it takes from now until the hub has everything.
+    pub async fn recovery(&self) -> Duration {
+        let begin = Instant::now();
+        self.come_to_rest().await;
+        begin.elapsed()
+    }
+
     /// What every fault must leave behind: each answered event at the hub but `lost` at most, none twice, and in each epoch every number stored or
     /// explained.
     pub async fn audit(&self, lost: usize) {
@@ -172,7 +183,7 @@ impl Till {
         assert_eq!(self.database.count("SELECT COUNT(*) FROM quarantine").await, 0, "something was put aside");
         assert_eq!(self.database.count("SELECT COUNT(*) FROM progress WHERE forked <> 0").await, 0, "a fork");
         eventually("every number is explained", PATIENCE, || async { self.unexplained().await.is_empty().then_some(()) }).await;
-        println!("{} reports answered, {} events stored, {} missing", self.answered.len(), stored.len(), missing.len());
+        println!("{} reports answered, {} events stored, {} missing, 0 twice", self.answered.len(), stored.len(), missing.len());
     }
 
     /// Per epoch, the numbers that are neither stored nor told to be gone.

@@ -1,7 +1,7 @@
 //! The encryption of the connection, and this gateway's certificate.
 
 use passage_config::{GatewayConfig, Mqtt, Tls, TlsFiles};
-use passage_protocol::{GatewayId, Millis};
+use passage_protocol::{GatewayId, Millis, fleet::Machine};
 use passage_transport::{Certificate, TlsError};
 
 use super::finding::Finding;
@@ -67,7 +67,7 @@ fn judge_for(facts: &Facts, mqtt: &Mqtt, id: &GatewayId, now: i64) -> Finding {
 
 fn judge_own(own: &Certificate, is_ours: bool, id: &GatewayId, now: i64) -> Finding {
     let left = own.not_after - now;
-    if own.name != id.as_str() {
+    if Machine::named(&own.name).is_none_or(|machine| machine.gateway != *id) {
         let mend = format!("write id = \"{}\" into gateway.toml, or enrol this machine as {id}", own.name);
         return Finding::wrong(CHECK, format!("it is that of \"{}\", but this gateway is \"{id}\"", own.name), mend);
     }

@@ -1,17 +1,20 @@
 //! Who belongs to the fleet: `passage-hub gateway invite | replace | revoke | list`, and `passage-hub broker-config`.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use anyhow::Context;
 use clap::Subcommand;
 use passage_config::{Fleet, HubConfig};
-use passage_protocol::{GatewayId, StoreId};
+use passage_protocol::{GatewayId, StoreId, fleet::Machine};
 
 use crate::{
-    fleet::{self, Watch, Wish, machine_ms},
+    fleet::{self, Authority, Standing, Watch, Wish, machine_ms, out_within},
     identity::Keyring,
     store::{Db, fleet::Enlisted},
 };
+
+/// So long the broker has to take in who was put out: hubs write its files every 2 s.
+const BROKER_KNOWS: Duration = Duration::from_secs(15);
 
 /// What can be done with the gateways of the fleet.
 #[derive(Debug, Subcommand)]
@@ -55,8 +58,11 @@ impl Roll {
             Self::Invite(new) => (new, false),
             Self::Replace(new) => (new, true),
             Self::Revoke { id } => {
-                fleet::revoke(&db, &id, machine_ms()).await?;
-                println!("{id} is out: every hub drops what it sends from now on. {}", told(config.fleet.as_ref()));
+                let machine = fleet::revoke(&db, &id, machine_ms()).await?;
+                println!("{id} is out: every hub drops what it sends from now on.");
+                if let Some(fleet) = &config.fleet {
+                    println!("{}", at_the_broker(fleet, keys.authority(), &machine).await);
+                }
                 return Ok(());
             }
             Self::List => return list(&db).await,
@@ -67,7 +73,11 @@ impl Roll {
         let keyring = Keyring::load_or_create(&config.key_file)?;
         let url = &needed(config)?.url;
         let wish = Wish { gateway: new.id, store: new.store, position: new.position, replace };
+        let id = wish.gateway.clone();
         let invitation = fleet::invite(&db, &keyring, keys.authority(), url, wish, rand::random(), machine_ms()).await?;
+        if let (true, Some(fleet), Some(before)) = (replace, &config.fleet, predecessor(&db, &id).await?) {
+            eprintln!("{}", at_the_broker(fleet, keys.authority(), &before).await);
+        }
         eprintln!("Good for one enrolment within 24 hours. On the gateway: passage-gateway enroll INVITATION");
         println!("{}", invitation.to_text());
         Ok(())
@@ -81,12 +91,26 @@ fn needed(config: &HubConfig) -> anyhow::Result<&Fleet> {
         .context("hub.toml has no [fleet]. Mend: add [fleet] with listen, url and broker; `config/demo/hub.toml` shows how")
 }
 
-fn told(fleet: Option<&Fleet>) -> &'static str {
-    match fleet {
-        Some(Fleet { broker_files: Some(_), .. }) => {
-            "The broker's files follow within seconds; it takes them in when it is reloaded or restarted."
+/// The machine whose place the invited one takes.
+async fn predecessor(db: &Db, id: &GatewayId) -> anyhow::Result<Option<Machine>> {
+    let known = crate::store::fleet::find(&mut db.begin_read().await?, id).await?;
+    Ok(known.and_then(|k| k.machine.before().next_back()))
+}
+
+/// Waits until the broker denies everything to a machine, and says so, or what has to be done for that.
+async fn at_the_broker(fleet: &Fleet, authority: &Authority, machine: &Machine) -> String {
+    let files = match &fleet.broker_files {
+        Some(folder) => format!("look whether a hub runs that writes {}, then run `systemctl reload mosquitto`", folder.display()),
+        None => "run `passage-hub broker-config DIR`, bring the files to the broker, and run `systemctl reload mosquitto` there".to_owned(),
+    };
+    match out_within(BROKER_KNOWS, fleet, authority, machine).await {
+        Standing::Out => "The broker denies it everything too, on connections that stand as well.".to_owned(),
+        Standing::In => format!(
+            "The broker still takes what it writes, and hubs drop it. Mend: {files}; the broker can be asked again with `gateway revoke`"
+        ),
+        Standing::Unknown(why) => {
+            format!("The broker {}:{} cannot be asked whether it knows: {why}. Mend: {files}", fleet.broker, fleet.port)
         }
-        _ => "For the broker, run `passage-hub broker-config DIR` and reload it.",
     }
 }
 
@@ -95,8 +119,9 @@ async fn list(db: &Db) -> anyhow::Result<()> {
     let listed = crate::store::fleet::list(&mut tx).await?;
     println!("{:<40} {:<30} state", "gateway", "store");
     for gateway in &listed {
+        let id = gateway.machine.gateway.as_str();
         let place = gateway.store.as_ref().map_or(if gateway.position { "(positions)" } else { "-" }, StoreId::as_str);
-        println!("{:<40} {place:<30} {}", gateway.gateway.as_str(), state(gateway, machine_ms()));
+        println!("{id:<40} {place:<30} {}", state(gateway, machine_ms()));
     }
     Ok(())
 }
@@ -118,6 +143,9 @@ pub(in crate::command) async fn broker_config(config: &HubConfig, folder: &Path)
     let (db, keys) = crate::command::open_with_keys(config).await?;
     let folder = std::path::absolute(folder)?;
     Watch { db, authority: keys.authority().clone(), fleet }.write(&folder).await?;
-    println!("{} holds passage.conf and what it names; include it in mosquitto.conf and restart mosquitto", folder.display());
+    println!(
+        "{} holds passage.conf and what it names; include it in mosquitto.conf and restart mosquitto; afterwards a reload will do (`systemctl reload mosquitto`)",
+        folder.display()
+    );
     Ok(())
 }
