@@ -190,22 +190,9 @@ impl Command {
                 db.close().await;
                 return import::import_one(&live, &file, profile.as_deref(), rows).await;
             }
-            Self::Report { about: Some(report::About::Retention), .. } => report::retention(&Db::open(&config.database).await?).await?,
-            Self::Report { about: Some(report::About::Completeness), day } => {
+            Self::Report { day, about } => {
                 let (db, live) = open_as_it_runs(&config).await?;
-                report::completeness(&db, &live, day).await?;
-            }
-            Self::Report { about: Some(report::About::Match), day } => {
-                let (db, live) = open_as_it_runs(&config).await?;
-                report::matches(&db, &live, day).await?;
-            }
-            Self::Report { about: Some(report::About::Devices), day } => {
-                let (db, live) = open_as_it_runs(&config).await?;
-                report::devices(&db, &live, day).await?;
-            }
-            Self::Report { day, about: None } => {
-                let (db, live) = open_as_it_runs(&config).await?;
-                report::report(&db, &live, day).await?;
+                report::report(&db, &live, day, about).await?;
             }
             Self::Why { who } => {
                 let (db, live) = open_as_it_runs(&config).await?;

@@ -6,37 +6,9 @@ use passage_config::HubConfig;
 use passage_protocol::Millis;
 
 use crate::{
-    report::{self, Span, completeness, matching::matching, summary},
+    report::{Span, completeness, devices::devices, matching::matching, summary},
     store::{Db, retention::counts},
 };
-
-/// Prints the report of a day.
-pub async fn report(db: &Db, config: &HubConfig, day: Option<NaiveDate>) -> anyhow::Result<()> {
-    let zone = zone(config);
-    let day = day.unwrap_or_else(|| today(config, zone));
-    println!("{day} ({zone})\n\n{}", summary(db, config, span(day, zone)).await?);
-    Ok(())
-}
-
-/// Prints what each source of touchpoints told in the 28 days up to a day.
-pub async fn completeness(db: &Db, config: &HubConfig, day: Option<NaiveDate>) -> anyhow::Result<()> {
-    let zone = zone(config);
-    let day = day.unwrap_or_else(|| today(config, zone));
-    println!("{}", completeness::text(db, config, day - Days::new(27)).await?);
-    Ok(())
-}
-
-/// Prints how much was tied to members in the 28 days up to a day.
-pub(super) async fn matches(db: &Db, config: &HubConfig, day: Option<NaiveDate>) -> anyhow::Result<()> {
-    print!("{}", matching(db, config, four_weeks(config, day)).await?);
-    Ok(())
-}
-
-/// Prints on how many devices members are known, and their changes between them in the 28 days up to a day.
-pub(super) async fn devices(db: &Db, config: &HubConfig, day: Option<NaiveDate>) -> anyhow::Result<()> {
-    print!("{}", report::devices::devices(db, config, four_weeks(config, day)).await?);
-    Ok(())
-}
 
 /// What else can be reported.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -52,11 +24,27 @@ pub(super) enum About {
     Devices,
 }
 
+/// Prints the report of a day, or what else was asked for. Days are those of the first store's zone.
+pub(super) async fn report(db: &Db, config: &HubConfig, day: Option<NaiveDate>, about: Option<About>) -> anyhow::Result<()> {
+    let zone = config.site.stores.values().next().map_or(chrono_tz::UTC, |s| s.timezone);
+    let day = day.unwrap_or_else(|| today(config, zone));
+    let since = day - Days::new(27);
+    let four_weeks = Span { from: span(since, zone).from, to: span(day, zone).to };
+    match about {
+        None => println!("{day} ({zone})\n\n{}", summary(db, config, span(day, zone)).await?),
+        Some(About::Retention) => retention(db).await?,
+        Some(About::Completeness) => println!("{}", completeness::text(db, config, since).await?),
+        Some(About::Match) => print!("{}", matching(db, config, four_weeks).await?),
+        Some(About::Devices) => print!("{}", devices(db, config, four_weeks).await?),
+    }
+    Ok(())
+}
+
 /// Days of the report about retention.
 const DAYS: u32 = 31;
 
 /// Prints what was forgotten at the end of its retention: a row for each day and table.
-pub(super) async fn retention(db: &Db) -> anyhow::Result<()> {
+async fn retention(db: &Db) -> anyhow::Result<()> {
     let rows = counts(db, DAYS).await?;
     println!("{:<12}{:<24}{:>12}", "day (UTC)", "table", "forgotten");
     rows.iter().for_each(|(day, what, n)| println!("{day:<12}{what:<24}{n:>12}"));
@@ -68,18 +56,6 @@ pub(super) async fn retention(db: &Db) -> anyhow::Result<()> {
 
 fn today(config: &HubConfig, zone: Tz) -> NaiveDate {
     DateTime::from_timestamp_millis(config.clock.now().0).unwrap_or_default().with_timezone(&zone).date_naive()
-}
-
-/// The 28 days up to a day, or up to today.
-fn four_weeks(config: &HubConfig, day: Option<NaiveDate>) -> Span {
-    let zone = zone(config);
-    let day = day.unwrap_or_else(|| today(config, zone));
-    Span { from: span(day - Days::new(27), zone).from, to: span(day, zone).to }
-}
-
-/// The zone of the first store.
-fn zone(config: &HubConfig) -> Tz {
-    config.site.stores.values().next().map_or(chrono_tz::UTC, |s| s.timezone)
 }
 
 fn span(day: NaiveDate, zone: Tz) -> Span {
