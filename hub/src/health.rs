@@ -9,7 +9,7 @@ use passage_protocol::{Clock, Millis, RadioCounters};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Db, StoreError, gateway, quarantine, work};
+use crate::store::{Db, StoreError, gateway, quarantine, replay, work};
 
 /// Events that were stored for the first time.
 pub(crate) const STORED: &str = "passage_events_stored_total";
@@ -27,6 +27,7 @@ const DUE: &str = "passage_work_due";
 const LAG: &str = "passage_work_lag_seconds";
 const PARKED: &str = "passage_work_parked";
 const QUARANTINE: &str = "passage_quarantine";
+const REPLAYS: &str = "passage_replays";
 const ONLINE: &str = "passage_gateway_online";
 const BACKLOG: &str = "passage_gateway_backlog";
 const MISSING: &str = "passage_gateway_missing";
@@ -38,6 +39,9 @@ const RADIO_SILENT: &str = "passage_gateway_radio_silent_seconds";
 const RADIO_QUEUED: &str = "passage_gateway_radio_queued";
 const RADIO_DROPPED: &str = "passage_gateway_radio_dropped";
 const RADIO_RESTARTS: &str = "passage_gateway_radio_restarts";
+
+/// Replays that were noticed in the last so long are shown.
+const REPLAYED_WITHIN: std::time::Duration = std::time::Duration::from_secs(48 * 3600);
 
 const SECONDS: [f64; 12] = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0];
 
@@ -93,6 +97,7 @@ impl Health {
         seconds(gauge!(LAG), oldest.map_or(0, |due| now.since(due).max(0)));
         number(gauge!(PARKED), work::parked_count(&self.db).await?);
         number(gauge!(QUARANTINE), i64::try_from(quarantine::count(&self.db).await?).unwrap_or(i64::MAX));
+        number(gauge!(REPLAYS), replay::count(&self.db, now - REPLAYED_WITHIN).await?);
         for g in gateway::all(&self.db).await? {
             tell(&g, now);
         }
@@ -162,6 +167,7 @@ fn describe() {
     describe_gauge!(LAG, "seconds that the oldest due work waits");
     describe_gauge!(PARKED, "pieces of work that failed and wait for a person");
     describe_gauge!(QUARANTINE, "payloads and events in quarantine");
+    describe_gauge!(REPLAYS, "rotating ids that were noticed in two distant stores in the last 48 h of business time");
     describe_gauge!(ONLINE, "1 while the gateway is online");
     describe_gauge!(BACKLOG, "events in the gateway's outbox, by its last word");
     describe_gauge!(MISSING, "seqs below the highest that are neither stored nor gone");

@@ -69,7 +69,7 @@ async fn the_overview_counts_what_there_is_and_every_page_answers() {
         let console = furnished(&db).await;
         let (_, _, page) = get(&console, "/", "localhost:8081").await;
         assert!(page.contains("<td>qualified</td><td class=\"n\">1</td>"), "{page}");
-        for path in ["/decisions", "/decisions/0000-CY9J", "/gateways", "/style.css"] {
+        for path in ["/decisions", "/decisions/0000-CY9J", "/gateways", "/replays", "/style.css"] {
             assert_eq!(get(&console, path, "localhost").await.0, StatusCode::OK, "{path}");
         }
         assert_eq!(get(&console, "/decisions/nobody", "localhost").await.0, StatusCode::NOT_FOUND, "not the decisions about everybody");

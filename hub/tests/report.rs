@@ -11,6 +11,7 @@ use passage_hub::{
     report::{
         Span,
         devices::{Owners, Switch, devices},
+        street::street,
         summary,
     },
     store::Db,
@@ -109,6 +110,36 @@ async fn members_who_change_from_a_browser_to_another_device_are_counted_and_tho
         let told = devices(&db, &passage_config::HubConfig { k: 2, ..config }, span).await.unwrap();
         assert_eq!((told.owners.withheld, told.switches.withheld, told.switches.rows.len()), (2, 1, 1));
         assert!(told.to_string().contains("rows withheld: 1; contacts of known members on a device: 9"), "{told}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn posters_stand_beside_the_visits_of_their_store_and_take_no_credit() {
+    both(async |db| {
+        let poster = "INSERT INTO store_exposure (id, store, campaign, channel, starts, ends) VALUES ($1, $2, 'automne', 'street', $3, $4)";
+        db.execute(poster, args!["a", "lyon", friday(10, 0), friday(14, 0)]).await.unwrap();
+        db.execute(poster, args!["b", "paris", friday(10, 0), friday(20, 0)]).await.unwrap();
+        db.execute(poster, args!["c", "lyon", day_of_november(27, 10, 0), day_of_november(28, 10, 0)]).await.unwrap();
+        for (id, member, store, hour, label) in [
+            ("v1", 1_i64, "lyon", 11, "qualified"),
+            ("v2", 2, "lyon", 13, "qualified"),
+            ("v3", 2, "lyon", 8, "qualified"),
+            ("v4", 1, "lyon", 7, "qualified"),
+            ("v5", 3, "lyon", 12, "passer-by"),
+            ("v6", 3, "lyon", 15, "qualified"),
+            ("v7", 1, "paris", 11, "qualified"),
+        ] {
+            let sql = "INSERT INTO visit (id, member, store, start_at, end_at, dwell_ms, label, is_open, seen_from, seen_to, state, updated_at) \
+                       VALUES ($1, $2, $3, $4, $4, 0, $5, 0, $4, $4, '{}', $4)";
+            db.execute(sql, args![id, member, store, friday(hour, 0), label]).await.unwrap();
+        }
+        let config = passage_config::HubConfig { k: 2, ..shop::config(shop::site()) };
+        let span = Span { from: friday(0, 0), to: day_of_november(29, 0, 0) };
+        let report = street(&db, &config, span, friday(16, 0)).await.unwrap();
+        let lyon = &report.posters.rows[0];
+        assert_eq!((lyon.visits, lyon.members, lyon.before), (2, 2, 2), "{report}");
+        assert_eq!((report.posters.rows.len(), report.posters.withheld), (1, 1), "one member in Paris, and what is to come: {report}");
     })
     .await;
 }

@@ -6,7 +6,7 @@ use passage_config::HubConfig;
 use passage_protocol::Millis;
 
 use crate::{
-    report::{Span, completeness, devices::devices, matching::matching, summary},
+    report::{Span, completeness, devices::devices, matching::matching, replays, street::street, summary, text},
     store::{Db, retention::counts},
 };
 
@@ -22,6 +22,10 @@ pub(super) enum About {
     Match,
     /// On how many browsers and phones members are known, and between which they change, in the 28 days up to the day.
     Devices,
+    /// Rotating ids that were heard in two stores too far apart for one phone, in the 28 days up to the day: copies, which prove no visit.
+    Replays,
+    /// Schedules of advertising in the street beside the visits of their stores, in the 28 days up to the day. Totals only, credited to nobody.
+    Street,
 }
 
 /// Prints the report of a day, or what else was asked for. Days are those of the first store's zone.
@@ -36,6 +40,11 @@ pub(super) async fn report(db: &Db, config: &HubConfig, day: Option<NaiveDate>, 
         Some(About::Completeness) => println!("{}", completeness::text(db, config, since).await?),
         Some(About::Match) => print!("{}", matching(db, config, four_weeks).await?),
         Some(About::Devices) => print!("{}", devices(db, config, four_weeks).await?),
+        Some(About::Replays) => {
+            let rows = replays::rows(db, four_weeks).await?;
+            print!("{}{} replays\n", text::table(&replays::HEAD, &rows), rows.len());
+        }
+        Some(About::Street) => print!("{}", street(db, config, four_weeks, config.clock.now()).await?),
     }
     Ok(())
 }

@@ -80,6 +80,7 @@ impl Console {
             .route("/decisions/{member}", get(decisions_of))
             .route("/matching", get(matching))
             .route("/gateways", get(gateways))
+            .route("/replays", get(replays))
             .route("/style.css", get(style))
             .layer(middleware::from_fn(guard))
             .with_state(self)
@@ -171,6 +172,10 @@ async fn matching(State(console): State<Console>) -> Page {
 
 async fn gateways(State(console): State<Console>) -> Page {
     page::gateways(&console).await
+}
+
+async fn replays(State(console): State<Console>) -> Page {
+    page::replays(&console).await
 }
 
 async fn style() -> impl IntoResponse {

@@ -100,6 +100,14 @@ pub struct Standing {
     pub source: String,
 }
 
+/// Since when a consent stands against a STOP that came before it: what she said herself in the app or on her page, or what a file says with its date.
+/// `standing` is what is on record now, `said` what the file says. A yes without a date proves nothing against a STOP.
+pub fn proven_at(standing: Option<&Standing>, said: Option<&Statement>) -> Option<Millis> {
+    let standing = standing.filter(|s| s.granted)?;
+    let own = matches!(standing.source.as_str(), APP | PAGE).then_some(standing.at);
+    own.max(said.filter(|said| said.granted).and_then(|said| said.said_at))
+}
+
 /// The statements that stand for two members who are one person: those of both, and where they differ the withdrawal.
 pub fn either(mut one: Vec<Standing>, other: Vec<Standing>) -> Vec<Standing> {
     for said in other {
@@ -173,6 +181,17 @@ mod tests {
         assert_eq!(decide(Some(&withdrawn), &said(true, Some(101)), CRM, Millis(900)), Verdict::Record(Millis(101)));
         assert_eq!(decide(Some(&withdrawn), &said(true, None), APP, Millis(900)), Verdict::Record(Millis(900)));
         assert_eq!(decide(Some(&standing(false, CRM)), &said(true, None), CRM, Millis(900)), Verdict::Record(Millis(900)));
+    }
+
+    #[test]
+    fn only_a_consent_that_can_be_shown_stands_against_a_stop() {
+        let (app, crm) = (standing(true, APP), standing(true, CRM));
+        assert_eq!(proven_at(Some(&app), None), Some(Millis(100)));
+        assert_eq!(proven_at(Some(&crm), Some(&said(true, Some(70)))), Some(Millis(70)));
+        assert_eq!(proven_at(Some(&app), Some(&said(true, Some(170)))), Some(Millis(170)));
+        assert_eq!(proven_at(Some(&crm), Some(&said(true, None))), None, "a yes without a date");
+        assert_eq!(proven_at(Some(&standing(false, APP)), Some(&said(true, Some(70)))), None, "she withdrew since");
+        assert_eq!(proven_at(None, Some(&said(true, Some(70)))), None);
     }
 
     #[test]

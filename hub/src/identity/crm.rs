@@ -46,7 +46,7 @@ pub struct Number {
 impl Number {
     /// As it is stored for a member.
     pub fn of(&self, member: MemberId, keyring: &Keyring) -> Destination {
-        Destination { key: self.key, sealed: keyring.seal_number(member, &self.e164.0) }
+        Destination { key: self.key, sealed: keyring.seal_number(member, &self.e164.0), owner: member }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Takes in a CRM file. Only members who granted `presence` or `match` are stored; of all others a count remains.
 
-use std::io::BufRead;
+use std::{collections::HashSet, io::BufRead};
 
 use passage_config::HubConfig;
 use passage_protocol::Millis;
@@ -8,7 +8,7 @@ use passage_protocol::Millis;
 use crate::{
     identity::{
         IdentifierKind, Key, Keyring, MemberId, Purpose,
-        consent::{CRM, Verdict},
+        consent::{CRM, Standing, Verdict, proven_at},
         crm::{self, AdKey, CrmRow},
         graph::Rules,
     },
@@ -70,17 +70,25 @@ async fn store(db: &Db, hub: &Hub<'_>, chunk: Vec<(u64, CrmRow)>, now: Millis, r
     if chunk.is_empty() {
         return Ok(());
     }
-    let mut outcomes = Vec::with_capacity(chunk.len());
     let mut tx = db.begin().await?;
     let version = people::changes(&mut tx).await?;
-    let mut pending = Pending::default();
-    for (line, row) in &chunk {
-        outcomes.push((*line, apply(&mut tx, hub, row, version, now, &mut pending).await?));
+    let mut run = Run {
+        hub,
+        version,
+        now,
+        outcomes: Vec::with_capacity(chunk.len()),
+        waiting: Vec::new(),
+        named: HashSet::new(),
+        pending: Pending::default(),
+    };
+    for (_, row) in &chunk {
+        run.take(&mut tx, row).await?;
     }
-    pending.write(&mut tx, now).await?;
+    run.settle(&mut tx).await?;
+    let outcomes = run.outcomes;
     tx.commit().await?;
     // Counted only once it is certain.
-    for ((_, row), (line, outcome)) in chunk.into_iter().zip(outcomes) {
+    for ((line, row), outcome) in chunk.into_iter().zip(outcomes) {
         match outcome.became {
             Became::Stored => report.stored += 1,
             Became::Unchanged => report.unchanged += 1,
@@ -117,42 +125,83 @@ struct Row<'a> {
     now: Millis,
 }
 
-async fn apply(
-    tx: &mut Tx,
-    hub: &Hub<'_>,
-    row: &CrmRow,
+/// Rows that have said what they say, and whose keys are not tied yet: so the statements of many rows are written together.
+struct Run<'r> {
+    hub: &'r Hub<'r>,
     version: Version,
     now: Millis,
-    pending: &mut Pending,
-) -> Result<Outcome, StoreError> {
-    let new = |member| Outcome { member, became: Became::Unchanged, conflicts: 0, notes: Vec::new() };
-    let (kind, key) = row.anchor;
-    let row = Row { row, hub, now };
-    let mut outcome = match graph::holder(tx, kind, &key).await? {
-        Some(member) => new(member),
-        None if !row.row.grants_a_reason_to_keep() => return Ok(Outcome { became: Became::NotKept, ..new(MemberId(0)) }),
-        None if people::barred(tx, &key).await?.is_some_and(|erased| !row.row.grants_after(erased)) => {
-            let notes = vec!["she was erased at her request; a line with a later date of consent brings her back"];
-            return Ok(Outcome { became: Became::NotKept, notes, ..new(MemberId(0)) });
+    /// What became of each row so far, in the order of the file.
+    outcomes: Vec<Outcome>,
+    /// The rows that wait, with their place in `outcomes`.
+    waiting: Vec<(usize, &'r CrmRow)>,
+    /// The keys of those rows: a row that is known by one of them waits until they are tied.
+    named: HashSet<(IdentifierKind, Key)>,
+    pending: Pending,
+}
+
+impl<'r> Run<'r> {
+    /// Finds or makes the member of a row, and hears what the row says of her consents.
+    async fn take(&mut self, tx: &mut Tx, row: &'r CrmRow) -> Result<(), StoreError> {
+        let (kind, key) = row.anchor;
+        if self.named.contains(&row.anchor) {
+            self.settle(tx).await?;
         }
-        None => {
-            let mut outcome = new(people::create(tx, &row.row.brand, &key, now, version).await?);
-            outcome.became = Became::Stored;
-            if kind == IdentifierKind::CrmId {
-                row.tie(tx, kind, key, &mut outcome).await?;
-            }
-            outcome
+        let known = graph::holder(tx, kind, &key).await?;
+        // What stands for her is read from the database.
+        if known.is_some_and(|member| self.pending.holds(member)) {
+            self.settle(tx).await?;
         }
-    };
-    row.say(tx, pending, &mut outcome).await?;
-    // Keys are tied by what she consents to, so that is on record first.
-    pending.write(tx, now).await?;
-    row.keep_keys(tx, &mut outcome).await?;
-    row.keep_for_ads(tx, &mut outcome).await?;
-    if outcome.became == Became::Stored {
-        people::touch(tx, outcome.member, version).await?;
+        let outcome = self.meet(tx, row, known).await?;
+        if outcome.became != Became::NotKept {
+            self.waiting.push((self.outcomes.len(), row));
+            self.named.insert(row.anchor);
+            self.named.extend(row.keys.iter().chain(&row.match_keys).copied());
+        }
+        self.outcomes.push(outcome);
+        Ok(())
     }
-    Ok(outcome)
+
+    async fn meet(&mut self, tx: &mut Tx, row: &'r CrmRow, known: Option<MemberId>) -> Result<Outcome, StoreError> {
+        let new = |member| Outcome { member, became: Became::Unchanged, conflicts: 0, notes: Vec::new() };
+        let (kind, key) = row.anchor;
+        let row = Row { row, hub: self.hub, now: self.now };
+        let mut outcome = match known {
+            Some(member) => new(member),
+            None if !row.row.grants_a_reason_to_keep() => return Ok(Outcome { became: Became::NotKept, ..new(MemberId(0)) }),
+            None if people::barred(tx, &key).await?.is_some_and(|erased| !row.row.grants_after(erased)) => {
+                let notes = vec!["she was erased at her request; a line with a later date of consent brings her back"];
+                return Ok(Outcome { became: Became::NotKept, notes, ..new(MemberId(0)) });
+            }
+            None => {
+                let mut outcome = new(people::create(tx, &row.row.brand, &key, self.now, self.version).await?);
+                outcome.became = Became::Stored;
+                if kind == IdentifierKind::CrmId {
+                    row.tie(tx, kind, key, &mut outcome).await?;
+                }
+                outcome
+            }
+        };
+        row.say(tx, &mut self.pending, &mut outcome).await?;
+        Ok(outcome)
+    }
+
+    /// Writes the statements of the rows that wait and then ties their keys, because what she consents to says which.
+    async fn settle(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
+        self.pending.write(tx, self.now).await?;
+        self.named.clear();
+        for (place, row) in std::mem::take(&mut self.waiting) {
+            let row = Row { row, hub: self.hub, now: self.now };
+            let outcome = &mut self.outcomes[place];
+            // A row before may have joined her with somebody.
+            outcome.member = graph::standing_for(tx, outcome.member).await?;
+            row.keep_keys(tx, outcome).await?;
+            row.keep_for_ads(tx, outcome).await?;
+            if outcome.became == Became::Stored {
+                people::touch(tx, outcome.member, self.version).await?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Row<'_> {
@@ -212,6 +261,18 @@ impl Row<'_> {
         };
         if changed {
             outcome.became = Became::Stored;
+        }
+        self.lift_stop(tx, &standing).await
+    }
+
+    /// A consent after a STOP, with its date or said by herself, takes her number off the list.
+    async fn lift_stop(&self, tx: &mut Tx, standing: &[Standing]) -> Result<(), StoreError> {
+        let row = self.row;
+        let Some(Some(number)) = &row.destination else { return Ok(()) };
+        let same = |s: &&Standing| s.purpose == Purpose::Sms && s.brand == row.brand && s.entity == row.entity;
+        let said = row.said.iter().find(|said| said.purpose == Purpose::Sms);
+        if let Some(at) = proven_at(standing.iter().find(same), said) {
+            people::lift(tx, &row.brand, &row.entity, &number.key, at).await?;
         }
         Ok(())
     }

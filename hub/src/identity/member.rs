@@ -167,8 +167,10 @@ impl Consents {
 pub struct Destination {
     /// Keyed HMAC of the number, [`Keyring::identifier`](crate::identity::Keyring::identifier) of kind `phone`.
     pub key: Key,
-    /// The E.164 number, sealed with context `phone`.
+    /// The E.164 number, sealed for its owner.
     pub sealed: Vec<u8>,
+    /// For whom it is sealed: after a merge perhaps a member who went into her.
+    pub owner: MemberId,
 }
 
 /// What the offer and SMS stages need to know of a member for one brand and entity.

@@ -142,7 +142,8 @@ pub(crate) async fn write_events(
             Who::Unknown => None,
             Who::Refused => continue,
         };
-        rows.push(NewEvent { gateway: &envelope.gateway, epoch: &envelope.epoch, event, shift: checked.shift, member });
+        let mark = member.and_then(|_| resolver.mark(&event.subject));
+        rows.push(NewEvent { gateway: &envelope.gateway, epoch: &envelope.epoch, event, shift: checked.shift, member, mark });
         owners.push(*i);
     }
     let stored = table::insert_events(tx, &rows, now).await?;

@@ -51,6 +51,11 @@ pub trait Resolve: Send + Sync + 'static {
     /// Who is behind `subject`, seen at `evidence` in `store`. In memory, no waiting.
     fn who(&self, subject: &Subject, evidence: Millis, store: &StoreId) -> Who;
 
+    /// Keyed hash of a rotating id, by which it is noticed that one is in two places at once; `None` for other subjects.
+    fn mark(&self, _subject: &Subject) -> Option<i64> {
+        None
+    }
+
     /// Brings the tables up to date. True if a subject that was unknown before may be known now.
     async fn refresh(&self, db: &Db, now: Millis) -> Result<bool, StoreError>;
 }
@@ -63,6 +68,10 @@ impl Resolve for Resolver {
             Some((_, false)) => Who::Refused,
             None => Who::Unknown,
         }
+    }
+
+    fn mark(&self, subject: &Subject) -> Option<i64> {
+        Self::mark(self, subject)
     }
 
     async fn refresh(&self, db: &Db, now: Millis) -> Result<bool, StoreError> {

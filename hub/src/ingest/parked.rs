@@ -111,7 +111,7 @@ impl Parked {
         let mut todos = Vec::new();
         for (event, who) in known {
             match who {
-                Who::Member(member) if table::assign(&mut tx, &event.id, member).await? => {
+                Who::Member(member) if table::assign(&mut tx, &event.id, member, self.resolver.mark(&event.subject)).await? => {
                     todos.push(Todo::new(member, now, TodoKind::Event, &event.id));
                 }
                 Who::Refused => table::forget(&mut tx, &event.id).await?,

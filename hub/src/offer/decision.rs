@@ -53,6 +53,8 @@ words! {
         TooLong = "too-long",
         /// Another offer of the same trigger has a higher priority.
         OtherOfferWon = "other-offer-won",
+        /// Her rotating id was heard in a distant store as well: it was copied, and nobody can tell where she is.
+        Replayed = "replayed",
         /// This very message exists already.
         AlreadySent = "already-sent",
     }

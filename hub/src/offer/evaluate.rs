@@ -23,7 +23,7 @@ use crate::{
             page::{MemberPage, Origin},
         },
     },
-    visit::VisitChange,
+    visit::{Reason as Doubt, VisitChange},
 };
 
 impl Step<'_> {
@@ -39,10 +39,15 @@ impl Step<'_> {
             Some(d) => message::past(tx, scene.member, &d.key, now - MONTH).await?,
             None => Vec::new(),
         };
+        let is_replayed = store::visit::get(tx, change.visit).await?.is_some_and(|found| found.stay.known.contains(&Doubt::Replay));
         let history = History { touchpoints: &scene.past.touchpoints, purchases: &scene.past.purchases };
         let judge = |offer| {
             let of = (offer, scene.brand, scene.store);
-            (offer, decide(&Inputs::new(config, self.keyring, of, now, cause, change.visit, &scene.profile, history, &past)))
+            let mut verdict = decide(&Inputs::new(config, self.keyring, of, now, cause, change.visit, &scene.profile, history, &past));
+            if is_replayed {
+                verdict.refuse(Reason::Replayed, "her rotating id was heard in a distant store as well; it was copied".to_owned());
+            }
+            (offer, verdict)
         };
         let mut verdicts: Vec<_> = offers.into_iter().map(judge).collect();
         arbitrate(&mut verdicts);

@@ -10,6 +10,7 @@ pub mod why;
 pub mod work;
 
 mod evaluate;
+mod replay;
 mod settle;
 mod step;
 

@@ -91,15 +91,18 @@ impl Step<'_> {
         let around = machine.stays().iter().filter(|s| s.was_inside()).filter_map(Stay::hull).reduce(Span::hull);
         let Some(around) = around.map(|span| Span(span.0 - APART, span.1 + APART)) else { return Ok(Vec::new()) };
         let stays = visit::inside_anywhere(tx, member, around).await?;
-        if stays.iter().all(|(at, _)| *at == store.id) {
+        if stays.iter().all(|(at, _)| *at == store.id) && self.replays.is_empty() {
             return Ok(Vec::new());
         }
         let placed: Vec<Placed<'_>> = stays.iter().filter_map(|(at, stay)| self.placed(at, stay)).collect();
         let found = doubts(&placed, &self.config.visit.contradictions);
         let mut changes = Vec::new();
         for (at, stay) in &stays {
-            let reasons = found.get(&stay.id).cloned().unwrap_or_default();
             let before: BTreeSet<Reason> = stay.known.iter().copied().filter(|r| r.is_contradiction()).collect();
+            let mut reasons = found.get(&stay.id).cloned().unwrap_or_default();
+            if before.contains(&Reason::Replay) || self.is_replayed(at, stay) {
+                reasons.insert(Reason::Replay);
+            }
             if reasons != before {
                 changes.extend(self.note_doubt(tx, member, at, stay, &reasons).await?);
             }

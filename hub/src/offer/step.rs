@@ -14,11 +14,16 @@ use crate::{
     store::{
         StoreError, Tx, counter,
         ingest::{self, StoredEvent},
-        people, touchpoint, visit,
+        people, replay, touchpoint, visit,
         work::{self, Todo, TodoKind},
     },
     touchpoint::{Purchase, Touchpoint},
-    visit::{Change, Evidence, Machine, Proof, Rules, Source, Stay, Visit, VisitChange, grade, judge, span::Span},
+    visit::{
+        Change, Evidence, Machine, Proof, Rules, Source, Stay, Visit, VisitChange,
+        doubt::replay::{Heard, Replay},
+        grade, judge,
+        span::Span,
+    },
 };
 
 /// A month of messages, which is what the caps look at.
@@ -35,11 +40,14 @@ pub(super) struct Step<'a> {
     events: HashMap<String, Result<StoredEvent, StoreError>>,
     /// Events whose work is done, to be deleted with one statement.
     done: Vec<String>,
+    /// Ids of the member at hand that are in two places at once.
+    pub(super) replays: Vec<Replay>,
 }
 
 /// The work of one member in one store.
 #[derive(Default)]
-struct InStore {
+pub(super) struct InStore {
+    pub heard: Vec<Heard>,
     evidence: Vec<Evidence>,
     events: Vec<String>,
     moments: Vec<Evidence>,
@@ -67,7 +75,7 @@ impl<'a> Step<'a> {
     pub async fn begin(tx: &mut Tx, config: &'a HubConfig, keyring: &'a Keyring, now: Millis, todos: &[Todo]) -> Result<Self, StoreError> {
         let ids = todos.iter().filter(|todo| todo.kind == TodoKind::Event).map(|todo| todo.reference.as_str());
         let events = ingest::events(tx, ids).await?;
-        Ok(Self { config, keyring, now, notices: Vec::new(), events, done: Vec::new() })
+        Ok(Self { config, keyring, now, notices: Vec::new(), events, done: Vec::new(), replays: Vec::new() })
     }
 
     /// Deletes the rows of the work that was done; gives what is to be told after the commit.
@@ -78,8 +86,15 @@ impl<'a> Step<'a> {
 
     /// Does all of `todos`, which are of one member, and deletes them.
     pub async fn run(&mut self, tx: &mut Tx, member: MemberId, todos: &[Todo]) -> Result<(), StoreError> {
-        for (store, work) in self.gather(tx, todos).await? {
-            self.in_store(tx, member, &store, work).await?;
+        let mut here = Vec::new();
+        for (store, mut work) in self.gather(tx, todos).await? {
+            let Some(store) = self.config.site.stores.get(&store) else { continue };
+            let profile = self.profile(tx, member, store, &mut work).await?;
+            here.push((store, profile, work));
+        }
+        self.note_heard(tx, member, here.iter().flat_map(|(_, _, work)| &work.heard)).await?;
+        for (store, profile, work) in here {
+            self.in_store(tx, member, store, profile, work).await?;
         }
         Ok(())
     }
@@ -99,7 +114,9 @@ impl<'a> Step<'a> {
                     }
                     self.done.push(todo.reference.clone());
                     let evidence = self.evidence(&event);
+                    let heard = heard(&event);
                     let here = stores.entry(event.store).or_default();
+                    here.heard.extend(heard);
                     here.evidence.push(evidence);
                     here.events.push(event.id);
                 }
@@ -161,22 +178,34 @@ impl<'a> Step<'a> {
         }
     }
 
-    async fn in_store(&mut self, tx: &mut Tx, member: MemberId, store: &StoreId, mut work: InStore) -> Result<(), StoreError> {
-        let config = self.config;
-        let Some(store) = config.site.stores.get(store) else { return Ok(()) };
-        let Some(brand) = config.site.brands.get(&store.brand) else { return Ok(()) };
-        // Read under the lock of the shard: a consent that was withdrawn since the event came in counts.
+    /// The member, if she allows to be seen in the store; if not, what was seen goes. Read under the lock of the shard: a consent that was withdrawn
+    /// since the event came in counts.
+    async fn profile(&self, tx: &mut Tx, member: MemberId, store: &Store, work: &mut InStore) -> Result<Option<Profile>, StoreError> {
         let profile = people::profile(tx, member, &store.brand, &store.entity).await?;
         let profile = profile.filter(|p| p.consents.allow(Purpose::Presence));
         if profile.is_none() {
             work.evidence.clear();
+            work.heard.clear();
             for event in &work.events {
                 ingest::forget_resolved(tx, event).await?;
             }
+            replay::forget(tx, member, &store.id).await?;
         }
         // A ticket says where she was only if she allows it to be joined with her visits.
         let joined = profile.as_ref().is_some_and(|p| p.consents.allow(Purpose::Match));
         work.evidence.extend(std::mem::take(&mut work.moments).into_iter().filter(|_| joined));
+        Ok(profile)
+    }
+
+    async fn in_store(
+        &mut self,
+        tx: &mut Tx,
+        member: MemberId,
+        store: &Store,
+        profile: Option<Profile>,
+        work: InStore,
+    ) -> Result<(), StoreError> {
+        let Some(brand) = self.config.site.brands.get(&store.brand) else { return Ok(()) };
         let changes = self.visits(tx, member, store, work).await?;
         let Some(profile) = profile else { return Ok(()) };
         let past = self.past(tx, &profile, store, &changes).await?;
@@ -310,6 +339,12 @@ impl<'a> Step<'a> {
 
 pub(super) fn notice(at: Millis, scene: &Scene<'_>, what: What) -> Notice {
     Notice { at, store: Some(scene.store.id.clone()), member: Some(scene.member), what }
+}
+
+/// Where and when the rotating id of an event was heard.
+fn heard(event: &StoredEvent) -> Option<Heard> {
+    let span = Span(event.first.min(event.last), event.last.max(event.first));
+    Some(Heard { mark: event.mark?, store: event.store.clone(), span, is_sure: event.at == event.at_corrected })
 }
 
 /// From the first to the last evidence that this step is about; `None` if there is nothing to do.

@@ -56,8 +56,10 @@ pub async fn access(db: &Db, keyring: &Keyring, member: MemberId, region: &str, 
 
 /// The number that SMS of a member go to.
 pub async fn number_of(tx: &mut Tx, keyring: &Keyring, member: MemberId, region: &str) -> Result<Option<Msisdn>, StoreError> {
-    let Some(row) = tx.fetch_optional("SELECT sealed FROM destination WHERE member = $1", args![member.0]).await? else { return Ok(None) };
-    let plain = keyring.open_number(member, &row.blob(0)?).ok();
+    let sql = "SELECT sealed, member FROM destination WHERE member = $1 OR member IN (SELECT id FROM member WHERE merged_into = $1) \
+               ORDER BY CASE WHEN member = $1 THEN 0 ELSE 1 END, at DESC, member LIMIT 1";
+    let Some(row) = tx.fetch_optional(sql, args![member.0]).await? else { return Ok(None) };
+    let plain = keyring.open_number(MemberId(row.int(1)?), &row.blob(0)?).ok();
     Ok(plain.and_then(|plain| Msisdn::parse(std::str::from_utf8(&plain).ok()?, region)))
 }
 

@@ -95,6 +95,8 @@ pub const HELD: &[Holding] = &[
     holding!("former_holder", "times in which a browser or device was yours", where "member = $1"),
     holding!("moved_row", "which of your visits and messages came from another record about you", where "origin = $1"),
     holding!("merge", "records that turned out to be about you too", where "member = $1 OR survivor = $1"),
+    holding!("rid_heard", "where an id that your phone sends was heard; kept for 48 hours, to notice copies of it", where "member = $1"),
+    holding!("replay", "that an id of your phone was copied and played again in another shop", where "member = $1"),
     holding!("regular", "that you work or live at a shop, so that your stays there are no visits", where "member = $1"),
     holding!(
         "counter_moment",

@@ -20,6 +20,8 @@ mod campaign;
 pub mod completeness;
 pub mod devices;
 pub mod matching;
+pub mod replays;
+pub mod street;
 pub(crate) mod text;
 
 pub use campaign::{CampaignRow, Conversions, Withheld, campaigns};

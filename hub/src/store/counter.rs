@@ -70,6 +70,20 @@ pub async fn assign(tx: &mut Tx, now: Millis) -> Result<u64, StoreError> {
     Ok(u64::try_from(todos.len()).unwrap_or(0))
 }
 
+/// A member went into another: moments that wait for her work are the other's, as that work is.
+pub async fn join(tx: &mut Tx, member: MemberId, into: MemberId) -> Result<(), StoreError> {
+    tx.execute("UPDATE counter_moment SET member = $2 WHERE member = $1", args![member.0, into.0]).await?;
+    Ok(())
+}
+
+/// Somebody left the person: moments that wait for its work are nobody's again, until [`assign`] asks who holds their identifiers now.
+pub async fn part(tx: &mut Tx, person: MemberId) -> Result<(), StoreError> {
+    tx.execute("DELETE FROM todo WHERE kind = 'counter' AND ref IN (SELECT id FROM counter_moment WHERE member = $1)", args![person.0])
+        .await?;
+    tx.execute("UPDATE counter_moment SET member = NULL WHERE member = $1", args![person.0]).await?;
+    Ok(())
+}
+
 /// Where and when it was, and what happened; `None` when it was taken before.
 pub async fn get(tx: &mut Tx, id: &str) -> Result<Option<(StoreId, Kind, Millis)>, StoreError> {
     let Some(row) = tx.fetch_optional("SELECT store, kind, at FROM counter_moment WHERE id = $1", args![id]).await? else {

@@ -7,7 +7,7 @@ use passage_protocol::{Event, EventId, GatewayId, Gone, MAX_PAYLOAD, Millis, Pha
 use crate::{
     args,
     identity::MemberId,
-    store::{Row, StoreError, Tx, Value, prune},
+    store::{Row, StoreError, Tx, Value, prune, replay},
 };
 
 /// An event as ingest stored it.
@@ -49,12 +49,14 @@ pub struct StoredEvent {
     pub received_at: Millis,
     /// Whose; `None` while nobody is known for the subject.
     pub member: Option<MemberId>,
+    /// Of a member's rotating id: its keyed hash.
+    pub mark: Option<i64>,
 }
 
 macro_rules! columns {
     () => {
         "id, gateway, epoch, seq, store, zone, subject_kind, signal, phase, at, at_corrected, first_at, last_at, strength, initial, late, \
-         received_at, member"
+         received_at, member, mark"
     };
 }
 
@@ -79,6 +81,7 @@ impl StoredEvent {
             late: row.flag(15)?,
             received_at: row.millis(16)?,
             member: row.opt_int(17)?.map(MemberId),
+            mark: row.opt_int(18)?,
         })
     }
 }
@@ -116,6 +119,8 @@ pub(crate) struct NewEvent<'a> {
     pub(crate) shift: i64,
     /// `None`: nobody is known yet, so the subject is kept.
     pub(crate) member: Option<MemberId>,
+    /// Of a member's rotating id: its keyed hash.
+    pub(crate) mark: Option<i64>,
 }
 
 /// Inserts keys and returns those that are new. Ascending keys, so that two hubs never wait for each other in a ring.
@@ -181,6 +186,7 @@ fn event_row(new: &NewEvent<'_>, now: Millis) -> Vec<Value> {
         e.late,
         now,
         new.member.map(|m| m.0),
+        new.mark,
         subject,
     ]
 }
@@ -237,9 +243,9 @@ pub(crate) async fn unresolved(tx: &mut Tx, since: Millis, after: &str, limit: u
 }
 
 /// Gives an unresolved event to a member and forgets the subject. False: somebody else did, or it is gone.
-pub(crate) async fn assign(tx: &mut Tx, id: &str, member: MemberId) -> Result<bool, StoreError> {
-    let sql = "UPDATE event SET member = $2, subject = NULL WHERE id = $1 AND member IS NULL";
-    Ok(tx.execute(sql, args![id, member.0]).await? == 1)
+pub(crate) async fn assign(tx: &mut Tx, id: &str, member: MemberId, mark: Option<i64>) -> Result<bool, StoreError> {
+    let sql = "UPDATE event SET member = $2, mark = $3, subject = NULL WHERE id = $1 AND member IS NULL";
+    Ok(tx.execute(sql, args![id, member.0, mark]).await? == 1)
 }
 
 /// Deletes an unresolved event.
@@ -257,6 +263,7 @@ pub(crate) async fn forget_resolved(tx: &mut Tx, id: &str) -> Result<(), StoreEr
 /// Deletes unresolved events and quarantined payloads received at `until` or before; returns how many.
 pub(crate) async fn purge(tx: &mut Tx, until: Millis) -> Result<u64, StoreError> {
     let events = tx.execute("DELETE FROM event WHERE member IS NULL AND received_at <= $1", args![until]).await?;
+    replay::purge_heard(tx, until).await?;
     Ok(events + tx.execute("DELETE FROM quarantine WHERE at <= $1", args![until]).await?)
 }
 

@@ -27,8 +27,8 @@ use crate::{
 pub async fn plan(tx: &mut Tx, m: &NewMessage) -> Result<bool, StoreError> {
     let segments = segment::segment(&m.text);
     let sql = "INSERT INTO message (id, send_key, decision, member, brand, entity, offer, campaign, visit, store, destination, sealed, text, sender, \
-               parts, encoding, trigger_at, deadline, validity_ms, state, planned_at) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) \
+               parts, encoding, trigger_at, deadline, validity_ms, state, planned_at, sealed_for) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) \
                ON CONFLICT (send_key) DO NOTHING";
     let rows = tx
         .execute(
@@ -55,6 +55,7 @@ pub async fn plan(tx: &mut Tx, m: &NewMessage) -> Result<bool, StoreError> {
                 m.validity_ms,
                 MessageState::Planned.word(),
                 m.planned_at,
+                (m.destination.owner != m.member).then_some(m.destination.owner.0),
             ],
         )
         .await?;

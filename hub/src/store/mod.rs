@@ -21,6 +21,7 @@ pub mod progress;
 pub mod prune;
 pub mod quarantine;
 pub mod regular;
+pub mod replay;
 pub mod retention;
 pub mod sealed;
 pub mod server;

@@ -28,14 +28,17 @@ pub async fn changes(tx: &mut Tx) -> Result<Version, StoreError> {
     row.ok_or(StoreError::Corrupt("people version"))?.int(0)
 }
 
-/// What the offer and SMS stages need to know of a member for one brand and entity; `None` if there is no such member.
+/// What the offer and SMS stages need to know of a member for one brand and entity; `None` if there is no such member. Without a number of her own
+/// she has that of a member who went into her.
 pub async fn profile(tx: &mut Tx, member: MemberId, brand: &str, entity: &str) -> Result<Option<Profile>, StoreError> {
-    let sql = "SELECT d.key, d.sealed, s.at FROM member m LEFT JOIN destination d ON d.member = m.id \
+    let sql = "SELECT d.key, d.sealed, s.at, d.member FROM member m LEFT JOIN destination d ON d.member = \
+               COALESCE((SELECT o.member FROM destination o WHERE o.member = m.id), \
+               (SELECT o.member FROM member a JOIN destination o ON o.member = a.id WHERE a.merged_into = m.id ORDER BY o.at DESC, o.member LIMIT 1)) \
                LEFT JOIN suppression s ON s.destination = d.key AND s.brand = $2 AND s.entity = $3 WHERE m.id = $1";
     let Some(row) = tx.fetch_optional(sql, args![member.0, brand, entity]).await? else { return Ok(None) };
     let destination = match row.opt_blob(0)? {
         None => None,
-        Some(_) => Some(Destination { key: Key(row.bytes32(0)?), sealed: row.blob(1)? }),
+        Some(_) => Some(Destination { key: Key(row.bytes32(0)?), sealed: row.blob(1)?, owner: MemberId(row.int(3)?) }),
     };
     let suppressed = row.opt_int(2)?.is_some();
     let consents = consents(tx, member, brand, entity).await?;
@@ -55,6 +58,12 @@ pub async fn consents(tx: &mut Tx, member: MemberId, brand: &str, entity: &str) 
 pub async fn suppress(tx: &mut Tx, brand: &str, entity: &str, destination: &Key, at: Millis, reason: &str) -> Result<bool, StoreError> {
     let sql = "INSERT INTO suppression (brand, entity, destination, at, reason) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
     Ok(tx.execute(sql, args![brand, entity, &destination.0, at, reason]).await? == 1)
+}
+
+/// Takes a destination off the STOP list of a brand and entity where it was put before `consented_at`; `true` if it was.
+pub async fn lift(tx: &mut Tx, brand: &str, entity: &str, destination: &Key, consented_at: Millis) -> Result<bool, StoreError> {
+    let sql = "DELETE FROM suppression WHERE brand = $1 AND entity = $2 AND destination = $3 AND at < $4";
+    Ok(tx.execute(sql, args![brand, entity, &destination.0, consented_at]).await? == 1)
 }
 
 /// When the member with this customer number was erased, if she was and did not come back since.
@@ -90,10 +99,13 @@ pub async fn crm_key(tx: &mut Tx, member: MemberId) -> Result<Option<Key>, Store
     tx.fetch_optional(sql, args![member.0]).await?.map(|row| Ok(Key(row.bytes32(0)?))).transpose()
 }
 
-/// Sets or removes where SMS of a member go; `true` if that was a change.
+/// Sets where SMS of a member go, or removes it, also of those who went into her; `true` if that was a change.
 pub async fn set_destination(tx: &mut Tx, member: MemberId, to: Option<&Destination>, at: Millis) -> Result<bool, StoreError> {
     let changed = match to {
-        None => tx.execute("DELETE FROM destination WHERE member = $1", args![member.0]).await?,
+        None => {
+            let sql = "DELETE FROM destination WHERE member = $1 OR member IN (SELECT id FROM member WHERE merged_into = $1)";
+            tx.execute(sql, args![member.0]).await?
+        }
         Some(to) => {
             let sql = "INSERT INTO destination (member, key, sealed, at) VALUES ($1, $2, $3, $4) ON CONFLICT (member) DO UPDATE \
                        SET key = excluded.key, sealed = excluded.sealed, at = excluded.at WHERE destination.key <> excluded.key";
@@ -110,16 +122,19 @@ pub async fn set_age(tx: &mut Tx, member: MemberId, age: AgeBand, at: Millis) ->
     Ok(())
 }
 
-/// The age band that a member told, if she did.
+/// The age band that a member told, or one who went into her; of two the later one.
 pub async fn age(tx: &mut Tx, member: MemberId) -> Result<Option<AgeBand>, StoreError> {
-    let row = tx.fetch_optional("SELECT age_band FROM member WHERE id = $1", args![member.0]).await?;
+    let sql = "SELECT age_band FROM member WHERE (id = $1 OR merged_into = $1) AND age_band IS NOT NULL ORDER BY age_at DESC, id LIMIT 1";
+    let row = tx.fetch_optional(sql, args![member.0]).await?;
     let Some(word) = row.map(|row| row.opt_text(0)).transpose()?.flatten() else { return Ok(None) };
     word.parse().map(Some).map_err(|()| StoreError::Corrupt("age band"))
 }
 
-/// The members whose SMS go to this destination.
+/// The members whose SMS go to this destination, after merges those who stand for them.
 pub async fn at_destination(tx: &mut Tx, destination: &Key) -> Result<Vec<MemberId>, StoreError> {
-    let rows = tx.fetch("SELECT member FROM destination WHERE key = $1 ORDER BY member", args![&destination.0]).await?;
+    let sql =
+        "SELECT DISTINCT COALESCE(m.merged_into, m.id) FROM destination d JOIN member m ON m.id = d.member WHERE d.key = $1 ORDER BY 1";
+    let rows = tx.fetch(sql, args![&destination.0]).await?;
     rows.iter().map(|row| row.int(0).map(MemberId)).collect()
 }
 

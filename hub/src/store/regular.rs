@@ -10,9 +10,10 @@ use crate::{
     visit::span::Span,
 };
 
-/// What was learned of a member in a store, if it still holds at `now`.
+/// What was learned of a member in a store, or of one who went into her, if it still holds at `now`.
 pub async fn get(tx: &mut Tx, member: MemberId, store: &StoreId, now: Millis) -> Result<Option<Regular>, StoreError> {
-    let sql = "SELECT reason, since_at, until_at FROM regular WHERE member = $1 AND store = $2 AND until_at >= $3";
+    let sql = "SELECT reason, since_at, until_at FROM regular WHERE (member = $1 OR member IN (SELECT id FROM member WHERE merged_into = $1)) \
+               AND store = $2 AND until_at >= $3 ORDER BY until_at DESC, member LIMIT 1";
     let Some(row) = tx.fetch_optional(sql, args![member.0, store.as_str(), now]).await? else { return Ok(None) };
     let reason = row.text(0)?.parse().map_err(|()| StoreError::Corrupt("reason of a regular"))?;
     Ok(Some(Regular { reason, since: row.millis(1)?, until: row.millis(2)? }))

@@ -4,7 +4,7 @@ use passage_protocol::Millis;
 
 use crate::{
     args,
-    store::{Db, StoreError, Tx, counter, decision, regular, tally, visit},
+    store::{Db, StoreError, Tx, counter, decision, regular, replay, tally, visit},
 };
 
 /// Everything from before these times may go.
@@ -60,6 +60,7 @@ pub async fn forget(tx: &mut Tx, cuts: Cuts) -> Result<Vec<(&'static str, u64)>,
         ("events", tx.execute("DELETE FROM event WHERE member IS NOT NULL AND received_at < $1", args![cuts.events]).await?),
         ("visits", visit::purge(tx, cuts.visits).await?),
         ("moments at the counter", counter::purge(tx, cuts.counter).await?),
+        ("replays", replay::purge(tx, cuts.visits).await?),
         ("regulars", regular::purge(tx, cuts.now).await?),
         ("touchpoints", tx.execute("DELETE FROM touchpoint WHERE at < $1", args![cuts.visits]).await?),
         ("counts of touchpoints", tally::purge(tx, cuts.visits).await?),

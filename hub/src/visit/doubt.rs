@@ -1,6 +1,8 @@
 //! Stays of one member in several stores that cannot all be true: a copied beacon, a wrong position, a card that was lent, a wall that is thin.
 //! Pure.
 
+pub mod replay;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use passage_config::ContradictionRules;

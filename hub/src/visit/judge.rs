@@ -62,6 +62,8 @@ words! {
         TwoStores = "two-stores",
         /// Nobody comes so fast from where she was before.
         Teleport = "teleport",
+        /// The rotating id that proves it was heard in a distant store as well: it was copied.
+        Replay = "replay",
         /// She is on the store's list of staff.
         StaffListed = "staff-listed",
         /// Her stays are those of somebody who works there.
@@ -91,7 +93,7 @@ impl Reason {
         match self {
             Self::Short | Self::Outside | Self::Weak | Self::NextDoor => Label::PasserBy,
             Self::Closed => Label::OutOfHours,
-            Self::TooLong | Self::TwoStores | Self::Teleport => Label::Suspect,
+            Self::TooLong | Self::TwoStores | Self::Teleport | Self::Replay => Label::Suspect,
             Self::StaffListed | Self::StaffLearned => Label::Staff,
             Self::ResidentLearned => Label::Resident,
         }
@@ -104,7 +106,7 @@ impl Reason {
 
     /// True if it comes from stays in other stores.
     pub fn is_contradiction(self) -> bool {
-        matches!(self, Self::NextDoor | Self::TwoStores | Self::Teleport)
+        matches!(self, Self::NextDoor | Self::TwoStores | Self::Teleport | Self::Replay)
     }
 }
 

@@ -5,7 +5,11 @@ use std::{collections::BTreeSet, path::Path};
 
 use passage_hub::{
     args,
-    identity::{IdentifierKind, Keyring, MemberId, Purpose, import::import_crm},
+    identity::{
+        IdentifierKind, Keyring, MemberId, Purpose,
+        consent::{APP, PAGE, STOP, Statement},
+        import::import_crm,
+    },
     privacy::{
         erase::{DOMAIN, erase, restrict},
         export::access,
@@ -13,13 +17,13 @@ use passage_hub::{
     },
     store::{
         Db,
-        people::{self, graph, installation, ledger},
-        sealed,
+        people::{self, consent, graph, installation, ledger},
+        sealed, touchpoint,
     },
     touchpoint::import::import_touchpoints,
 };
 use passage_protocol::{
-    ChainKey,
+    ChainKey, Millis,
     sign::{Pinned, Signing},
 };
 
@@ -194,10 +198,34 @@ fn holds(folder: &Path, needle: &[u8]) -> Vec<String> {
     found
 }
 
+/// The tables, indexes and new segments of the WAL of a PostgreSQL database that hold some bytes; `None` if this user may not look into its files.
+async fn held_by_server(db: &Db, since: &str, needle: &[u8]) -> Option<Vec<String>> {
+    let may = db
+        .fetch("SELECT CASE WHEN rolsuper THEN CAST(1 AS BIGINT) ELSE 0 END FROM pg_roles WHERE rolname = current_user", args![])
+        .await
+        .unwrap();
+    if may[0].int(0).unwrap() == 0 {
+        return None;
+    }
+    db.execute("CHECKPOINT", args![]).await.unwrap();
+    let sql = "SELECT c.relname::text FROM pg_class c WHERE c.relkind IN ('r', 'i', 't') AND pg_relation_filepath(c.oid) IS NOT NULL \
+               AND position($1::bytea IN pg_read_binary_file(pg_relation_filepath(c.oid), 0, 1000000000, true)) > 0 \
+               UNION ALL SELECT 'WAL ' || w.name FROM pg_ls_waldir() w \
+               WHERE w.name >= $2 AND w.name <= pg_walfile_name(pg_current_wal_lsn()) AND length(w.name) = 24 \
+               AND position($1::bytea IN pg_read_binary_file('pg_wal/' || w.name, 0, 1000000000, true)) > 0";
+    let found = db.fetch(sql, args![needle, since]).await.unwrap();
+    Some(found.iter().map(|row| row.text(0).unwrap()).collect())
+}
+
 #[tokio::test]
 async fn an_erasure_leaves_no_row_and_no_byte_and_nothing_brings_her_back() {
     both_fresh(async |fresh: &Fresh| {
         let db = &fresh.db;
+        let wal = if fresh.is_postgres() {
+            db.fetch("SELECT pg_walfile_name(pg_current_wal_lsn())", args![]).await.unwrap()[0].text(0).unwrap()
+        } else {
+            String::new()
+        };
         let (ana, eva) = live(db, &keyring()).await;
         let (others, signing) = (rows(db, eva).await, Signing::from_bytes(&[9; 32]));
         let key = keyring().identifier(IdentifierKind::Phone, NUMBER);
@@ -231,6 +259,12 @@ async fn an_erasure_leaves_no_row_and_no_byte_and_nothing_brings_her_back() {
                 [("number", NUMBER.as_bytes()), ("e-mail", MAIL.as_bytes()), ("sealed number", &sealed), ("keyed e-mail", &mail.0)]
             {
                 assert_eq!(holds(folder, needle), [""; 0], "{what}");
+            }
+        } else if let Some(sealed) = held_by_server(db, &wal, &sealed).await {
+            // What was written before stays in the WAL for a while, sealed; in clear it never was there.
+            assert!(sealed.iter().any(|place| place.starts_with("WAL ")), "the search finds what there is: {sealed:?}");
+            for (what, needle) in [("number", NUMBER.as_bytes()), ("e-mail", MAIL.as_bytes())] {
+                assert_eq!(held_by_server(db, &wal, needle).await.unwrap(), [""; 0], "{what}");
             }
         }
         let later = "crm_id,brand,entity,presence\nC-1,maison,maison-sas,2027-01-05\n";
@@ -298,6 +332,95 @@ async fn keys_are_rotated_while_hubs_write_and_read() {
         assert_eq!(all.len(), 892);
         assert!(all.iter().all(|row| other.open_number(MemberId(row.int(0).unwrap()), &row.blob(1).unwrap()).is_ok()));
         assert_eq!(people::changed_since(&mut db.begin_read().await.unwrap(), &other, 0).await.unwrap().installations.len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stop_holds_until_a_later_consent_that_can_be_shown() {
+    both(async |db| {
+        import(&db, &keyring(), CRM).await;
+        let who = [member(&db, &keyring(), "C-1").await.unwrap(), member(&db, &keyring(), "C-2").await.unwrap()];
+        let say = async |member, source, granted, now| {
+            let mut tx = db.begin().await.unwrap();
+            people::changes(&mut tx).await.unwrap();
+            let mut standing = consent::standing(&mut tx, member).await.unwrap();
+            let by = consent::Parties { member, brand: "maison", entity: "maison-sas", source };
+            consent::say(&mut tx, by, &Statement::new(Purpose::Sms, granted, "text"), now, &mut standing).await.unwrap();
+            tx.commit().await.unwrap();
+        };
+        for (who, number) in who.iter().zip([NUMBER, "+33639980002"]) {
+            let key = keyring().identifier(IdentifierKind::Phone, number);
+            let mut tx = db.begin().await.unwrap();
+            assert!(people::suppress(&mut tx, "maison", "maison-sas", &key, friday(10, 0), "stop").await.unwrap());
+            tx.commit().await.unwrap();
+            say(*who, STOP, false, friday(10, 0)).await;
+        }
+        let stopped = async || db.fetch("SELECT COUNT(*) FROM suppression", args![]).await.unwrap()[0].int(0).unwrap();
+        let file = async |when: &str, now| {
+            let file = format!(
+                "crm_id,phone,brand,entity,sms\nC-1,06 39 98 00 01,maison,maison-sas,{when}\nC-2,06 39 98 00 02,maison,maison-sas,yes\n"
+            );
+            import_crm(&db, &keyring(), &config(site()), file.as_bytes(), now).await.unwrap();
+        };
+        file("2026-05-31", friday(11, 0)).await;
+        assert_eq!(stopped().await, 2, "last night's file knows of no STOP");
+        file("yes", friday(11, 30)).await;
+        assert_eq!(stopped().await, 2, "a yes without a date proves nothing");
+        // She asks for offers again, in the app; her number comes with the next file.
+        say(who[1], APP, true, friday(12, 0)).await;
+        assert_eq!(stopped().await, 2);
+        file("yes", friday(12, 30)).await;
+        assert_eq!(stopped().await, 1);
+        // The other one signs at the till on Saturday.
+        file("2026-11-21", friday(12, 0) + std::time::Duration::from_secs(2 * 86_400)).await;
+        assert_eq!(stopped().await, 0);
+        for member in who {
+            let profile = people::profile(&mut db.begin_read().await.unwrap(), member, "maison", "maison-sas").await.unwrap().unwrap();
+            assert!(profile.destination.is_some() && !profile.suppressed && profile.consents.allow(Purpose::Sms));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn each_withdrawal_ends_what_it_permitted_in_the_transaction_that_records_it() {
+    both(async |db| {
+        let (ana, eva) = live(&db, &keyring()).await;
+        let ads = "crm_id,email,phone,brand,entity,ads\nC-1,ana.martin@example.fr,06 39 98 00 01,maison,maison-sas,yes\n\
+                   C-2,eva@example.fr,06 39 98 00 02,maison,maison-sas,yes\n";
+        import(&db, &keyring(), ads).await;
+        let count = async |sql: &'static str, who: MemberId| db.fetch(sql, args![who.0]).await.unwrap()[0].int(0).unwrap();
+        let touches = async |who| touchpoint::of_member(&mut db.begin_read().await.unwrap(), who, Millis(0)).await.unwrap().len();
+        assert_eq!(touches(ana).await, 1);
+        for (purpose, permitted) in [
+            (Purpose::Ads, "SELECT COUNT(*) FROM ad_key WHERE member = $1"),
+            (
+                Purpose::Match,
+                "SELECT COUNT(*) FROM identifier WHERE member = $1 AND kind IN ('email', 'phone', 'email_sha256', 'phone_sha256')",
+            ),
+            (Purpose::Presence, "SELECT COUNT(*) FROM installation WHERE member = $1 AND deleted_at IS NULL"),
+            (Purpose::Sms, "SELECT COUNT(*) FROM destination WHERE member = $1"),
+        ] {
+            assert!(count(permitted, ana).await > 0, "{purpose:?}");
+            let mut tx = db.begin().await.unwrap();
+            people::changes(&mut tx).await.unwrap();
+            let mut standing = consent::standing(&mut tx, ana).await.unwrap();
+            let by = consent::Parties { member: ana, brand: "maison", entity: "maison-sas", source: PAGE };
+            consent::say(&mut tx, by, &Statement::new(purpose, false, "text"), friday(12, 0), &mut standing).await.unwrap();
+            tx.commit().await.unwrap();
+            assert_eq!(count(permitted, ana).await, 0, "{purpose:?}");
+            assert!(count(permitted, eva).await > 0, "{purpose:?}: hers alone");
+        }
+        assert_eq!(touches(ana).await, 0, "what she did online is joined with nothing");
+        let kept = "SELECT COUNT(*) FROM identifier WHERE member = $1 AND kind IN ('crm_id', 'loyalty_card')";
+        assert_eq!(count(kept, ana).await, 2, "customer number and card stand for the contract");
+        let denied = installation::denied(&mut db.begin_read().await.unwrap(), friday(9, 0), friday(12, 0)).await.unwrap();
+        assert_eq!(denied.len(), 1, "gateways refuse her phone");
+        let planned = db.fetch("SELECT reason FROM message WHERE member = $1", args![ana.0]).await.unwrap();
+        assert_eq!(planned[0].opt_text(0).unwrap().as_deref(), Some("no-presence"));
+        let planned = db.fetch("SELECT state FROM message WHERE member = $1", args![eva.0]).await.unwrap();
+        assert_eq!(planned[0].text(0).unwrap(), "planned");
     })
     .await;
 }

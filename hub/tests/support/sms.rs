@@ -185,7 +185,7 @@ impl Shop {
     pub fn destination(&self, n: i64) -> Destination {
         let number = Self::number(n);
         let key = self.keyring.identifier(IdentifierKind::Phone, number.expose());
-        Destination { key, sealed: self.keyring.seal("phone", number.expose().as_bytes()) }
+        Destination { key, sealed: self.keyring.seal("phone", number.expose().as_bytes()), owner: MemberId(n) }
     }
 
     /// Writes member `n` with all consents that a plain offer needs.

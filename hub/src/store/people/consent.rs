@@ -6,7 +6,7 @@ use crate::{
     args,
     identity::{
         IdentifierKind, MemberId, Purpose,
-        consent::{Standing, Statement, Verdict, decide},
+        consent::{Standing, Statement, Verdict, decide, proven_at},
     },
     store::{
         StoreError, Tx,
@@ -65,7 +65,20 @@ pub async fn say(tx: &mut Tx, by: Parties<'_>, said: &Statement, now: Millis, st
     if let (Verdict::Record(_), false) = (verdict, said.granted) {
         withdrawal::carry_out(tx, by, said.purpose, now, standing).await?;
     }
+    if let (Verdict::Record(_), true, Purpose::Sms) = (verdict, said.granted, said.purpose) {
+        lift_stop(tx, by, said, standing).await?;
+    }
     Ok(verdict)
+}
+
+/// A consent that came after a STOP and can be shown takes her number off the list. A number that comes later does so when it comes.
+async fn lift_stop(tx: &mut Tx, by: Parties<'_>, said: &Statement, standing: &[Standing]) -> Result<(), StoreError> {
+    let now = standing.iter().find(|s| s.purpose == Purpose::Sms && s.brand == by.brand && s.entity == by.entity);
+    let Some(at) = proven_at(now, Some(said)) else { return Ok(()) };
+    if let Some(number) = people::profile(tx, by.member, by.brand, by.entity).await?.and_then(|p| p.destination) {
+        people::lift(tx, by.brand, by.entity, &number.key, at).await?;
+    }
+    Ok(())
 }
 
 /// Like [`say`], but the statement is on record only once `pending` is written, and what a withdrawal ends is left to the caller

@@ -14,14 +14,14 @@ use crate::{
         graph::{Built, Node, Refusal, Rules, Slice},
     },
     store::{
-        StoreError, Tx,
+        StoreError, Tx, counter,
         people::{self, consent, installation},
-        work,
+        replay, work,
     },
 };
 
 /// Tables whose rows follow a member into the person that she is: (what it is, rows to be noted, move by note).
-const TABLES: [(&str, &str, &str); 4] = [
+const TABLES: [(&str, &str, &str); 5] = [
     (
         "visit",
         "INSERT INTO moved_row (what, ref, origin) SELECT 'visit', id, member FROM visit WHERE member = $1 ON CONFLICT DO NOTHING",
@@ -38,6 +38,11 @@ const TABLES: [(&str, &str, &str); 4] = [
         // The number stays sealed for whom it was sealed.
         "UPDATE message SET sealed_for = COALESCE(sealed_for, member), member = $2 \
          WHERE id IN (SELECT ref FROM moved_row WHERE what = 'message' AND origin = $1)",
+    ),
+    (
+        "replay",
+        "INSERT INTO moved_row (what, ref, origin) SELECT 'replay', id, member FROM replay WHERE member = $1 ON CONFLICT DO NOTHING",
+        "UPDATE replay SET member = $2 WHERE id IN (SELECT ref FROM moved_row WHERE what = 'replay' AND origin = $1)",
     ),
     (
         "installation",
@@ -94,6 +99,8 @@ async fn join(tx: &mut Tx, member: MemberId, into: MemberId, source: &str, at: M
         tx.execute(note, args![member.0]).await?;
     }
     move_rows(tx, member, into).await?;
+    replay::join(tx, member, into).await?;
+    counter::join(tx, member, into).await?;
     tx.execute("UPDATE event SET member = $2 WHERE member = $1", args![member.0, into.0]).await?;
     tx.execute("UPDATE member SET merged_into = $2 WHERE id = $1", args![member.0, into.0]).await?;
     // Who asked that her data is not used did not ask for one record of it.
@@ -118,7 +125,6 @@ async fn obey(tx: &mut Tx, into: MemberId, standing: &[Standing], at: Millis) ->
     for said in standing.iter().filter(|s| s.purpose == Purpose::Presence && !s.granted) {
         installation::delete_all(tx, into, &said.brand, &said.entity, at).await?;
     }
-    // A number is sealed for one member; the other one's comes with the next file.
     if !consent::any(standing, Purpose::Sms) {
         people::set_destination(tx, into, None, at).await?;
     }
@@ -131,6 +137,7 @@ async fn part(tx: &mut Tx, member: MemberId, from: MemberId, into: MemberId, at:
                   (SELECT ref FROM moved_row WHERE what = 'visit' AND origin = $1)";
     tx.execute(visits, args![member.0, into.0, into.shard()]).await?;
     move_rows(tx, member, into).await?;
+    counter::part(tx, from).await?;
     let alias = (into != member).then_some(into.0);
     tx.execute("UPDATE member SET merged_into = $2 WHERE id = $1", args![member.0, alias]).await?;
     if alias.is_some() {
