@@ -42,7 +42,7 @@ pub(super) async fn report(db: &Db, config: &HubConfig, day: Option<NaiveDate>, 
         Some(About::Devices) => print!("{}", devices(db, config, four_weeks).await?),
         Some(About::Replays) => {
             let rows = replays::rows(db, four_weeks).await?;
-            print!("{}{} replays\n", text::table(&replays::HEAD, &rows), rows.len());
+            println!("{}{} replays", text::table(&replays::HEAD, &rows), rows.len());
         }
         Some(About::Street) => print!("{}", street(db, config, four_weeks, config.clock.now()).await?),
     }

@@ -1,6 +1,6 @@
 //! Takes in a CRM file. Only members who granted `presence` or `match` are stored; of all others a count remains.
 
-use std::{collections::HashSet, io::BufRead};
+use std::{collections::HashSet, io::BufRead, time::Duration};
 
 use passage_config::HubConfig;
 use passage_protocol::Millis;
@@ -28,6 +28,9 @@ use crate::{
 
 /// Lines per transaction: short enough that nobody waits long for the lock on people.
 const CHUNK: usize = 200;
+/// How often a chunk is tried again, and after how long.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// Imports a CRM file: `crm_id,email,phone,loyalty_card,beacon,brand,entity` and a column for each purpose with `yes`, `no` or the date of the grant. Of
 /// these crm_id, brand and entity are needed. A blank purpose says nothing. Importing the same file again changes nothing.
@@ -70,23 +73,18 @@ async fn store(db: &Db, hub: &Hub<'_>, chunk: Vec<(u64, CrmRow)>, now: Millis, r
     if chunk.is_empty() {
         return Ok(());
     }
-    let mut tx = db.begin().await?;
-    let version = people::changes(&mut tx).await?;
-    let mut run = Run {
-        hub,
-        version,
-        now,
-        outcomes: Vec::with_capacity(chunk.len()),
-        waiting: Vec::new(),
-        named: HashSet::new(),
-        pending: Pending::default(),
+    let mut tries = 0;
+    let outcomes = loop {
+        match write(db, hub, &chunk, now).await {
+            Ok(outcomes) => break outcomes,
+            // Another import has the lock on people, or the database was away for a moment; nothing of the chunk is stored.
+            Err(error) if error.is_transient() && tries < TRIES => {
+                tries += 1;
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => return Err(error),
+        }
     };
-    for (_, row) in &chunk {
-        run.take(&mut tx, row).await?;
-    }
-    run.settle(&mut tx).await?;
-    let outcomes = run.outcomes;
-    tx.commit().await?;
     // Counted only once it is certain.
     for ((line, row), outcome) in chunk.into_iter().zip(outcomes) {
         match outcome.became {
@@ -100,6 +98,21 @@ async fn store(db: &Db, hub: &Hub<'_>, chunk: Vec<(u64, CrmRow)>, now: Millis, r
         notes.for_each(|reason| report.fault(line, reason));
     }
     Ok(())
+}
+
+/// One transaction: what became of each row.
+async fn write(db: &Db, hub: &Hub<'_>, chunk: &[(u64, CrmRow)], now: Millis) -> Result<Vec<Outcome>, StoreError> {
+    let mut tx = db.begin().await?;
+    let version = people::changes(&mut tx).await?;
+    let outcomes = Vec::with_capacity(chunk.len());
+    let mut run = Run { hub, version, now, outcomes, waiting: Vec::new(), named: HashSet::new(), pending: Pending::default() };
+    for (_, row) in chunk {
+        run.take(&mut tx, row).await?;
+    }
+    run.settle(&mut tx).await?;
+    let outcomes = run.outcomes;
+    tx.commit().await?;
+    Ok(outcomes)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
