@@ -131,7 +131,7 @@ enum Kind {
     },
     EddystoneEtlm {
         version: u8,
-        encrypted: String,
+        encrypted_data: String,
         salt: u16,
         mic: u16,
     },
@@ -196,7 +196,7 @@ fn eddystone(frame: Eddystone<'_>) -> Kind {
             adv_count: how.adverts,
             uptime_ds: how.uptime_ds,
         },
-        Eddystone::EncryptedTlm { data, salt, mic } => Kind::EddystoneEtlm { version: 1, encrypted: hex::encode(data), salt, mic },
+        Eddystone::EncryptedTlm { data, salt, mic } => Kind::EddystoneEtlm { version: 1, encrypted_data: hex::encode(data), salt, mic },
         Eddystone::Eid { power_0m, eid } => Kind::EddystoneEid { power_0m, eid: hex::encode(eid) },
     }
 }

@@ -7,6 +7,7 @@ mod enroll;
 mod example;
 mod fence;
 pub mod log;
+mod memory;
 mod outbox;
 mod record;
 mod replay;
@@ -121,6 +122,13 @@ impl Cli {
             Command::Scan { json, .. } if scan::is_table(*json) => "off",
             Command::Doctor { .. } | Command::Outbox(_) => "off",
             _ => "info",
+        }
+    }
+
+    /// What must be done before there are threads: a gateway that runs for months is frugal with memory.
+    pub fn prepare(&self) {
+        if matches!(self.command, Command::Run { .. }) {
+            memory::use_one_arena();
         }
     }
 

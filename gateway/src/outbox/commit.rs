@@ -72,8 +72,12 @@ impl Writer {
             // Somebody only asked whether all before this is durable, and it is.
             return self.group.answer();
         }
+        let begun = Instant::now();
         match self.write().await {
-            Ok(()) => self.succeeded().await,
+            Ok(()) => {
+                self.pace.note(begun.elapsed());
+                self.succeeded().await;
+            }
             Err(e) => self.failed(&e).await,
         }
     }

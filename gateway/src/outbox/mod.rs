@@ -8,7 +8,8 @@
 //!   epoch, so (gateway, epoch, seq) never names two events.
 //! - **One transaction** carries the events of a batch, the states of the machines that led to them, and the position in the capture. After a
 //!   crash the gateway goes on from a point at which the three agree. WAL, `synchronous = FULL`, one writer.
-//! - **Group commit**: a group is written after `commit_within`, at 64 events, or when somebody waits for it. A power cut costs at most that much.
+//! - **Group commit**: a group is written at 64 events, when somebody asks for it, or so early that it should be on the disk `commit_within` after
+//!   its first event was handed over ([`pace`]). A power cut costs at most that much.
 //! - **Every seq below `next` is held, gone, or acked**, see [`ledger`]. Rows are deleted only by a verified [`Ack`]; the bounds on bytes and age
 //!   evict rows and leave a gone record, so a hub can tell "dropped on purpose" from "lost". First go the too old ones, then marks of dwelling, which
 //!   the exit of the same stay repeats, then the oldest.
@@ -23,29 +24,36 @@
 mod bounds;
 mod commit;
 mod disk;
+mod error;
 mod file;
 mod group;
 pub mod ledger;
 pub mod look;
+mod pace;
+mod read;
 mod ring;
 mod rows;
 pub mod salvage;
 mod writer;
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
 };
 
-use passage_protocol::{Ack, Event, MAX_EVENTS, Millis, Seq, SeqRange};
-use tokio::sync::{mpsc, oneshot, watch};
+use passage_protocol::{Ack, Event, Millis, Seq, SeqRange};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
 
 use crate::{
     Change, SavedState,
     clock::{Keeper, boot},
     health::Health,
 };
+pub use error::OutboxError;
+use error::needs_reopening;
 pub use ledger::{AckEffect, Ledger, MAX_ANSWERS, Verdict};
 pub use writer::Writer;
 
@@ -65,66 +73,6 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.saved.is_empty() && self.replay_position.is_none()
     }
-}
-
-/// Why the outbox cannot do what it was asked for.
-#[derive(Debug, thiserror::Error)]
-pub enum OutboxError {
-    /// The folder cannot be used.
-    #[error("the outbox folder {0} cannot be used: {1}. Mend: create it and let this user write there, or set `data` in gateway.toml")]
-    Folder(PathBuf, String),
-    /// Another process has it.
-    #[error("the outbox folder {0} is in use by another gateway process. Mend: stop that one, or give this one its own `data` folder")]
-    InUse(PathBuf),
-    /// Made by a later version of this program.
-    #[error("the outbox {0} was made by a newer version of passage-gateway. Mend: install that version again; nothing was changed")]
-    Newer(PathBuf),
-    /// The bytes are not a sound database. [`Outbox::open`] mends this itself.
-    #[error("damaged: {0}")]
-    Corrupt(String),
-    /// SQLite said no.
-    #[error("the outbox {0} cannot be opened: {1}")]
-    Open(PathBuf, sqlx::Error),
-    /// A read failed.
-    #[error("the outbox cannot be read: {0}")]
-    Read(#[from] sqlx::Error),
-    /// The disk refuses so far; the writer tries again.
-    #[error("the outbox cannot be opened yet")]
-    Away,
-    /// The writer has ended.
-    #[error("the outbox is closed")]
-    Closed,
-}
-
-impl OutboxError {
-    fn folder(path: &Path, e: &std::io::Error) -> Self {
-        Self::Folder(path.to_owned(), e.to_string())
-    }
-
-    fn open(file: &Path, e: sqlx::Error) -> Self {
-        if is_damage(&e) { Self::Corrupt(e.to_string()) } else { Self::Open(file.to_owned(), e) }
-    }
-
-    /// True if trying again does not help.
-    fn is_final(&self) -> bool {
-        matches!(self, Self::InUse(_) | Self::Newer(_))
-    }
-}
-
-/// SQLite's primary result code.
-fn code(e: &sqlx::Error) -> Option<i64> {
-    e.as_database_error().and_then(|d| d.code()).and_then(|c| c.parse::<i64>().ok()).map(|c| c & 0xff)
-}
-
-/// True for SQLITE_CORRUPT and SQLITE_NOTADB.
-fn is_damage(e: &sqlx::Error) -> bool {
-    matches!(code(e), Some(11 | 26))
-}
-
-/// True when the open file may not get well again, but one that is opened anew may: damage, SQLITE_READONLY, SQLITE_IOERR, SQLITE_CANTOPEN; and
-/// SQLITE_FULL, after which a connection was seen to answer commits that never reached the disk.
-fn needs_reopening(e: &sqlx::Error) -> bool {
-    is_damage(e) || matches!(code(e), Some(8 | 10 | 13 | 14))
 }
 
 /// What the file says of its seqs, and the time.
@@ -177,7 +125,7 @@ pub fn is_there(dir: &Path) -> bool {
 /// What the writer is asked to do.
 #[derive(Debug)]
 enum Order {
-    Append { batch: Batch, flush: bool, done: Option<oneshot::Sender<()>> },
+    Append { batch: Batch, flush: bool, at: Instant, done: Option<oneshot::Sender<()>> },
     Apply { ack: Box<Ack>, done: oneshot::Sender<Verdict> },
     NewEpoch { done: oneshot::Sender<()> },
     Bury { range: SeqRange, why: &'static str, done: oneshot::Sender<()> },
@@ -242,6 +190,7 @@ impl Outbox {
             group: group::Group::default(),
             trouble: None,
             owed: Vec::new(),
+            pace: pace::Pace::default(),
             is_settled: false,
         };
         let mut outbox =
@@ -276,7 +225,7 @@ impl Outbox {
     /// cannot keep up.
     pub async fn submit(&self, batch: Batch, flush: bool, done: Option<oneshot::Sender<()>>) -> Result<(), OutboxError> {
         self.health.uncommitted.fetch_add(batch.changes.len() as u64, Ordering::SeqCst);
-        self.orders.send(Order::Append { batch, flush, done }).await.map_err(|_| OutboxError::Closed)
+        self.orders.send(Order::Append { batch, flush, at: Instant::now(), done }).await.map_err(|_| OutboxError::Closed)
     }
 
     /// Appends a batch; when this returns, it is durable.
@@ -343,85 +292,5 @@ impl Outbox {
     /// True when nothing waits: every event was acked by a hub.
     pub fn is_empty(&self) -> bool {
         self.ledger().held().is_empty() && self.health.uncommitted.load(Ordering::SeqCst) == 0
-    }
-
-    /// States to restore at a start: machine, key, value. None while the file is not open.
-    pub async fn saved_states(&self) -> Result<Vec<Saved>, OutboxError> {
-        if !self.salvaged.is_empty() {
-            return Ok(self.salvaged.to_vec());
-        }
-        match self.store.get() {
-            Some(store) => Ok(rows::saved(&store.read).await?),
-            None => Ok(Vec::new()),
-        }
-    }
-
-    /// The lowest held seq whose fact is not older than `at`.
-    pub async fn first_since(&self, at: Millis) -> Result<Option<Seq>, OutboxError> {
-        match self.store.get() {
-            Some(store) => Ok(rows::first_since(&store.read, at).await?),
-            None => Ok(None),
-        }
-    }
-
-    /// When the oldest held event happened.
-    pub async fn oldest(&self) -> Result<Option<Millis>, OutboxError> {
-        let in_memory = self.ring.within(&[SeqRange { from: 1, to: Seq::MAX }], 1).first().map(|row| row.at);
-        match self.store.get() {
-            Some(store) => Ok(rows::oldest(&store.read, 1).await?.first().map(|r| r.1).or(in_memory)),
-            None => Ok(in_memory),
-        }
-    }
-
-    /// Reads the held events of `ranges` that may share an envelope: at most [`MAX_EVENTS`], at most `max_bytes` of JSON (but always one), and all
-    /// from a clock that was trusted or all from one that was not. A row that is no event becomes a dead letter.
-    pub async fn read(&self, ranges: &[SeqRange], max_bytes: usize) -> Result<Picked, OutboxError> {
-        let mut picked = Picked::default();
-        let mut bytes = 0;
-        for row in self.rows(ranges).await? {
-            bytes += row.json.len() + 1;
-            let is_full = bytes > max_bytes || picked.events.len() == MAX_EVENTS || row.synced != picked.synced;
-            if !picked.events.is_empty() && is_full {
-                break;
-            }
-            let seq = row.seq;
-            match self.event(row) {
-                Some((event, synced)) => {
-                    picked.synced = synced;
-                    picked.events.push(event);
-                }
-                None => {
-                    tracing::error!("row {seq} of the outbox is not an event; it becomes a dead letter and is reported to the hub");
-                    self.bury(SeqRange { from: seq, to: seq }, "not an event").await?;
-                }
-            }
-        }
-        Ok(picked)
-    }
-
-    /// The rows of these ranges from memory and file, in ascending order. Memory first: what is written meanwhile is then found in the file.
-    async fn rows(&self, ranges: &[SeqRange]) -> Result<impl Iterator<Item = ring::Row>, OutboxError> {
-        let mut rows: BTreeMap<Seq, ring::Row> = self.ring.within(ranges, MAX_EVENTS).into_iter().map(|row| (row.seq, row)).collect();
-        if let Some(store) = self.store.get() {
-            for range in ranges {
-                match rows::within(&store.read, *range).await {
-                    Ok(more) => rows.extend(more.into_iter().map(|row| (row.seq, row))),
-                    Err(e) if rows.is_empty() => return Err(e.into()),
-                    Err(e) => tracing::debug!("the file cannot be read ({e}); what is in memory is sent"),
-                }
-            }
-        }
-        Ok(rows.into_values())
-    }
-
-    /// The event of a row. The monotonic time of another boot says nothing in this one: it is told by the age on the wall clock.
-    fn event(&self, row: ring::Row) -> Option<(Event, bool)> {
-        let event: Event = serde_json::from_slice(&row.json).ok()?;
-        let mut event = Event { seq: row.seq, ..event };
-        event.check().ok()?;
-        if !row.synced && row.boot != self.boot {
-            event.mono = self.mono().saturating_sub(self.keeper.clock().now().since(event.at));
-        }
-        Some((event, row.synced))
     }
 }

@@ -20,6 +20,7 @@ use super::{
     file::{self, Store},
     group::{Group, Noted, event},
     ledger::{AckEffect, Ledger, Verdict},
+    pace::Pace,
     ring::Ring,
     rows,
 };
@@ -56,6 +57,8 @@ pub struct Writer {
     pub(super) trouble: Option<Trouble>,
     /// Acked rows that the disk has not let us delete yet; a hub does not repeat its ack for them.
     pub(super) owed: Vec<SeqRange>,
+    /// How long commits take.
+    pub(super) pace: Pace,
     /// False when the file does not yet say what the accounts say of gone seqs.
     pub(super) is_settled: bool,
 }
@@ -105,9 +108,9 @@ impl Writer {
         let mut next = Some(order);
         while let Some(order) = next.take() {
             match order {
-                Order::Append { batch, flush, done } => {
+                Order::Append { batch, flush, at, done } => {
                     self.add(batch, flush, done);
-                    next = self.gather(stop).await;
+                    next = self.gather(at, stop).await;
                     if self.may_try() {
                         self.commit().await;
                     } else {
@@ -143,9 +146,9 @@ impl Writer {
         self.group.add(batch, flush, done, |change| Noted { event: event(change, now, mono), synced, boot: Arc::clone(&boot) });
     }
 
-    /// Waits for more of the group; gives back an order of another kind that ended it.
-    async fn gather(&mut self, stop: &CancellationToken) -> Option<Order> {
-        let until = time::Instant::now() + self.bounds.commit_within;
+    /// Waits for more of the group, whose first event was handed over at `first`; gives back an order of another kind that ended it.
+    async fn gather(&mut self, first: time::Instant, stop: &CancellationToken) -> Option<Order> {
+        let until = self.pace.until(first, self.bounds.commit_within);
         while self.group.events.len() < GROUP {
             let order = if self.group.flush || stop.is_cancelled() {
                 self.inbox.try_recv().ok()
@@ -153,7 +156,7 @@ impl Writer {
                 time::timeout_at(until, self.inbox.recv()).await.ok().flatten()
             };
             match order? {
-                Order::Append { batch, flush, done } => self.add(batch, flush, done),
+                Order::Append { batch, flush, done, .. } => self.add(batch, flush, done),
                 other => return Some(other),
             }
         }
