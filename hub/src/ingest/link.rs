@@ -18,7 +18,10 @@ use rumqttc::v5::{
     },
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{
+        mpsc::{self, error::SendTimeoutError},
+        watch,
+    },
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
@@ -35,7 +38,12 @@ const MAX_PACKET: u32 = 256 * 1024;
 const IN_FLIGHT: u16 = 100;
 /// The broker ends the connection of a hub that hangs after one and a half of it, so that gateways send to another one what this one held.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
-const REQUESTS: usize = 4096;
+/// Room for what waits to be sent, acks to the broker above all. The client reads up to ten messages for each ack that it sends, and mosquitto 2.0.11 was
+/// seen with thousands of messages unacked at once whatever [`RECEIVE_MAXIMUM`] says; were this full, the writer would wait for the client to send, and
+/// the client for the writer to take what it has read.
+const REQUESTS: usize = 65_536;
+/// A writer that takes nothing for so long while the queue to it is full waits for this very connection.
+const STUCK: Duration = Duration::from_secs(5);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
@@ -309,7 +317,14 @@ impl Poller {
         let mut user = publish.properties.take().map(|p| p.user_properties).unwrap_or_default();
         let radio = user.iter().position(|(name, _)| name == RadioCounters::PROPERTY).map(|i| user.swap_remove(i).1);
         let receipt = Receipt { generation: self.generation, publish };
-        self.heard.send(Message { topic, payload, radio, receipt }).await.err().map(|_| "the hub is stopping".to_owned())
+        match self.heard.send_timeout(Message { topic, payload, radio, receipt }, STUCK).await {
+            Ok(()) => None,
+            Err(SendTimeoutError::Closed(_)) => Some("the hub is stopping".to_owned()),
+            // The end of the connection lets the writer go on; what it had not acked comes again from the outboxes.
+            Err(SendTimeoutError::Timeout(_)) => {
+                Some("the broker sends far more than this hub allows without an ack, and nothing moved".to_owned())
+            }
+        }
     }
 }
 
