@@ -47,6 +47,7 @@ impl Words {
             }
             (_, Some(stay)) => {
                 stay.alive = stay.alive.max(now);
+                stay.loudness.take(event.rssi);
                 if stay.extend(event.at, &world.marks) {
                     teller.tell(stay, Phase::Dwell, event.at, late);
                 }
@@ -56,6 +57,7 @@ impl Words {
                 let mut stay = Stay::begin(spot, Signal::App, event.at);
                 // Silence counts from hearing: the word that ends the stay may be next in the same queue.
                 stay.alive = now.max(event.at);
+                stay.loudness.take(event.rssi);
                 teller.tell(&stay, Phase::Enter, event.at, late);
                 *empty = Some(stay);
             }

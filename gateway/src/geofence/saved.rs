@@ -10,7 +10,7 @@ use super::{
     app::{Word, Words},
     people::Person,
     spots::Spots,
-    stay::{Leaving, Stay},
+    stay::{Leaving, Loudness, Stay},
     track::Track,
     world::State,
 };
@@ -52,6 +52,8 @@ struct SavedStay<'a> {
     leaving: Option<Leaving>,
     p: f32,
     accuracy_m: f32,
+    #[serde(default)]
+    loudness: Loudness,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -148,13 +150,15 @@ impl Person {
 impl<'a> SavedStay<'a> {
     fn of(stay: &Stay, spots: &'a Spots) -> Self {
         let (store, zone) = spots.name(stay.spot);
-        let Stay { signal, first, last, alive, marks, initial, leaving, p, accuracy_m, .. } = *stay;
-        Self { store: Cow::Borrowed(store), zone: Cow::Borrowed(zone), signal, first, last, alive, marks, initial, leaving, p, accuracy_m }
+        let Stay { signal, first, last, alive, marks, initial, leaving, p, accuracy_m, loudness, .. } = *stay;
+        let (store, zone) = (Cow::Borrowed(store), Cow::Borrowed(zone));
+        Self { store, zone, signal, first, last, alive, marks, initial, leaving, p, accuracy_m, loudness }
     }
 
     fn restored(self, spots: &mut Spots) -> Stay {
-        let Self { signal, first, last, alive, marks, initial, leaving, p, accuracy_m, .. } = self;
-        Stay { spot: spots.number(&self.store, &self.zone), signal, first, last, alive, marks, initial, leaving, p, accuracy_m }
+        let spot = spots.number(&self.store, &self.zone);
+        let Self { signal, first, last, alive, marks, initial, leaving, p, accuracy_m, loudness, .. } = self;
+        Stay { spot, signal, first, last, alive, marks, initial, leaving, p, accuracy_m, loudness }
     }
 }
 

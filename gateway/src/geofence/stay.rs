@@ -27,6 +27,16 @@ pub(super) struct Stay {
     pub(super) p: f32,
     /// Its 68 % radius in metres.
     pub(super) accuracy_m: f32,
+    /// How loud the app heard the shop's beacon.
+    pub(super) loudness: Loudness,
+}
+
+/// The strengths that an app told during a stay.
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+pub(super) struct Loudness {
+    /// Of all of them, dBm.
+    sum: i32,
+    count: u32,
 }
 
 /// Evidence outside, without any inside after it.
@@ -46,7 +56,19 @@ pub(super) struct Teller<'a> {
 impl Stay {
     /// A stay that begins with this evidence.
     pub(super) fn begin(spot: Spot, signal: Signal, at: Millis) -> Self {
-        Self { spot, signal, initial: false, marks: 0, first: at, last: at, alive: at, leaving: None, p: 1.0, accuracy_m: 0.0 }
+        Self {
+            spot,
+            signal,
+            initial: false,
+            marks: 0,
+            first: at,
+            last: at,
+            alive: at,
+            leaving: None,
+            p: 1.0,
+            accuracy_m: 0.0,
+            loudness: Loudness::default(),
+        }
     }
 
     /// Takes evidence inside at `at`; true if the dwell has passed a mark that was not reported yet.
@@ -68,12 +90,28 @@ impl Stay {
     }
 }
 
+impl Loudness {
+    /// Takes in what one word told.
+    pub(super) fn take(&mut self, rssi: Option<i8>) {
+        if let Some(rssi) = rssi {
+            self.sum = self.sum.saturating_add(rssi.into());
+            self.count = self.count.saturating_add(1);
+        }
+    }
+
+    /// The mean, when any word told a strength. Each word is the mean of some seconds of ranging, so there are no outliers to be wary of.
+    fn strength(self) -> Option<Strength> {
+        let mean = self.sum.checked_div(i32::try_from(self.count).ok()?)?;
+        Some(Strength::Radio { rssi: i8::try_from(mean).ok()?, count: self.count })
+    }
+}
+
 impl Teller<'_> {
     /// Tells a change of a stay.
     pub(super) fn tell(&mut self, stay: &Stay, phase: Phase, at: Millis, late: bool) {
         let (store, zone) = self.spots.name(stay.spot);
         let strength = match stay.signal {
-            Signal::App => Strength::App,
+            Signal::App => stay.loudness.strength().unwrap_or(Strength::App),
             _ => Strength::Position { p: stay.p, accuracy_m: stay.accuracy_m },
         };
         self.out.push(Change {

@@ -76,7 +76,8 @@ impl ShopBeacons for NoBeacons {
 /// The event that a heard beacon of a shop is; a beacon of nobody's is none.
 pub(super) fn event(heard: &HeardBeacon, beacons: &dyn ShopBeacons) -> Result<AppEvent, Fate> {
     let Proven { store, zone, at } = beacons.prove(heard)?;
-    Ok(AppEvent { installation: heard.installation.clone(), store, zone, phase: heard.phase, at })
+    let rssi = heard.woken.rssi.and_then(|rssi| i8::try_from(rssi).ok());
+    Ok(AppEvent { installation: heard.installation.clone(), store, zone, phase: heard.phase, at, rssi })
 }
 
 /// The app's own word, if it is good enough. A departure ends nothing but her own stay, and a geofence is the phone's own measurement.
@@ -203,7 +204,7 @@ fn word(places: &Places, body: &[u8], who: InstallationId, now: Millis) -> Resul
             let name = word.geofence.as_ref().map_or(store.as_str(), FenceId::as_str);
             let known = places.named(name).filter(|(s, zone)| *s == store && (*zone == Zone::In) == word.geofence.is_none());
             let (store, zone) = known.ok_or((Fate::UnknownRegion, "no such store here, or the geofence is not one of that store"))?;
-            Ok(Told::Claim(AppEvent { installation: who, store, zone, phase: phase.ok_or(SHAPE)?, at }))
+            Ok(Told::Claim(AppEvent { installation: who, store, zone, phase: phase.ok_or(SHAPE)?, at, rssi: None }))
         }
         _ => Err(SHAPE),
     }

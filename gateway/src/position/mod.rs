@@ -80,6 +80,8 @@ pub struct AppEvent {
     pub phase: Phase,
     /// When.
     pub at: Millis,
+    /// How loud the phone heard the shop's beacon, dBm, when it told it.
+    pub rssi: Option<i8>,
 }
 
 impl fmt::Debug for AppEvent {

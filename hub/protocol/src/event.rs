@@ -110,7 +110,8 @@ pub enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Strength {
-    /// Median RSSI in dBm over the window, and how many sightings it rests on.
+    /// Of a beacon, the median RSSI in dBm over the window, and how many sightings it rests on; of an app, the mean of what its phone heard of the
+    /// shop's own beacon in this stay, and in how many words it said so.
     Radio {
         /// dBm, negative.
         rssi: i8,
@@ -124,7 +125,7 @@ pub enum Strength {
         /// 68 % radius in metres.
         accuracy_m: f32,
     },
-    /// The phone's own word.
+    /// The phone's own word, without saying how loud it heard the beacon.
     App,
 }
 

@@ -14,6 +14,7 @@
 mod air;
 mod counter;
 mod dice;
+mod explain;
 mod phones;
 mod plan;
 mod report;
@@ -25,6 +26,7 @@ mod town;
 use passage_config::World;
 use passage_protocol::Millis;
 
+pub use explain::Explained;
 pub use report::{Report, Tally};
 
 use dice::{Dice, whole};

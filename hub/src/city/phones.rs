@@ -115,32 +115,39 @@ fn app_words(town: &Town, n: usize, outing: &Outing, words: &mut Vec<Word>) -> O
     if !hears {
         return None;
     }
-    let limit = f64::from(PresenceRules::default().inside.enter_dbm);
+    let limit = f64::from(PresenceRules::default().inside.leave_dbm);
     let (mut at, mut inside_until, mut last_zone) = (outing.from.0 + whole(dice.between(1.0, 12.0) * 1000.0), i64::MIN, Zone::Front);
     let mut said: Option<(Millis, Millis)> = None;
-    let mut say = |zone: &Zone, phase, at: i64, wait: i64| {
+    let mut say = |zone: &Zone, phase, at: i64, rssi: Option<f64>, wait: i64| {
         if *zone == Zone::In {
             said = Some((said.map_or(Millis(at), |said| said.0), Millis(at)));
         }
         let store = town.shops[outing.shop].store.clone();
-        let event = AppEvent { installation: installation(outing.person), store, zone: zone.clone(), phase, at: Millis(at) };
+        let event =
+            AppEvent { installation: installation(outing.person), store, zone: zone.clone(), phase, at: Millis(at), rssi: rssi.map(dbm) };
         words.push(Word { arrives: Millis(at + wait), what: What::App(event) });
     };
     while at < outing.to.0 {
         let away = outing.out.is_some_and(|(from, to)| from.0 <= at && at <= to.0);
         if !away {
-            let inside = at < inside_until || mean + RANGING_DB * dice.normal() >= limit;
+            let ranged = mean + RANGING_DB * dice.normal();
+            let inside = at < inside_until || ranged >= limit;
             last_zone = if inside { Zone::In } else { Zone::Front };
             inside_until = if inside { at + INSIDE_FOR } else { inside_until };
-            say(&last_zone, Phase::Enter, at, whole(dice.between(0.5, 3.0) * 1000.0));
+            say(&last_zone, Phase::Enter, at, Some(ranged), whole(dice.between(0.5, 3.0) * 1000.0));
         }
         at += 1000 + dice.wait(phones.glance_every);
     }
     if !dice.chance(phones.exit_lost) {
         let left = outing.to.0 + dice.wait(phones.exit_delay);
-        say(&last_zone, Phase::Exit, left, whole(dice.between(0.5, 3.0) * 1000.0));
+        say(&last_zone, Phase::Exit, left, None, whole(dice.between(0.5, 3.0) * 1000.0));
     }
     said
+}
+
+/// A strength as phones tell it.
+fn dbm(strength: f64) -> i8 {
+    strength.round().clamp(-100.0, -20.0) as i8
 }
 
 /// The fixes of an outing, from some minutes before to some minutes after.

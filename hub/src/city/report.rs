@@ -6,6 +6,7 @@ use passage_gateway::Change;
 use passage_protocol::{GatewayId, Millis};
 
 use super::{
+    explain::Explained,
     plan::{Spot, Why},
     town::Town,
 };
@@ -27,6 +28,8 @@ pub(super) struct Found {
     pub figures: Figures,
     pub kinds: Vec<Kind>,
     pub revision: u32,
+    /// What is known of it, for people.
+    pub evidence: String,
 }
 
 /// An outing as it was.
@@ -51,11 +54,11 @@ pub(super) struct Means {
 }
 
 impl Means {
-    fn any(self) -> bool {
+    pub fn any(self) -> bool {
         self.radio || self.app || self.position || self.counter
     }
 
-    fn words(self) -> Vec<&'static str> {
+    pub fn words(self) -> Vec<&'static str> {
         let all = [(self.radio, "beacon"), (self.app, "app"), (self.position, "position"), (self.counter, "counter")];
         all.into_iter().filter(|(has, _)| *has).map(|(_, word)| word).collect()
     }
@@ -139,6 +142,8 @@ pub struct Report {
     pub revised: usize,
     /// Events that the gateways made.
     pub events: usize,
+    /// What was missed or wrong, and why.
+    pub explained: Explained,
 }
 
 impl Report {
@@ -152,6 +157,7 @@ impl Report {
             false_visits: BTreeMap::new(),
             revised: 0,
             events: 0,
+            explained: Explained::default(),
         }
     }
 
@@ -166,6 +172,7 @@ impl Report {
 
     pub(super) fn false_alarm(&mut self, found: &Found, truth: Option<&Truth>, town: &Town) {
         let sources = sources(&found.kinds);
+        self.explained.wrong(town, found, truth);
         *self.false_visits.entry(format!("{} by {}", class(truth), sources.join("+"))).or_default() += 1;
         self.each(town, found.person, found.shop, &sources, |tally| tally.wrong += 1);
     }
@@ -199,7 +206,7 @@ impl Report {
     }
 }
 
-fn sources(kinds: &[Kind]) -> Vec<&'static str> {
+pub(super) fn sources(kinds: &[Kind]) -> Vec<&'static str> {
     let word = |kind: &Kind| match kind {
         Kind::Beacon => "beacon",
         Kind::App => "app",
@@ -212,7 +219,7 @@ fn sources(kinds: &[Kind]) -> Vec<&'static str> {
 }
 
 /// What an outing was, in a word.
-fn class(truth: Option<&Truth>) -> &'static str {
+pub(super) fn class(truth: Option<&Truth>) -> &'static str {
     match truth {
         None => "nobody there",
         Some(t) => match (t.why, t.spot) {

@@ -16,7 +16,7 @@ use crate::visit::{
     doubt::{Placed, Proof, doubts},
     grade,
     regular::{Past, Place, Regular, learn},
-    span::Span,
+    span::{Span, Spans},
     stay::millis,
 };
 
@@ -180,13 +180,40 @@ fn settled(town: &Town, person: usize, mut ledgers: Vec<(usize, Ledger<'_>)>) ->
     ledgers
         .into_iter()
         .flat_map(of)
-        .map(|(shop, stay)| Found { person, shop, figures: stay.figures(&rules), kinds: stay.kinds(), revision: stay.revision })
+        .map(|(shop, stay)| Found {
+            person,
+            shop,
+            figures: stay.figures(&rules),
+            kinds: stay.kinds(),
+            revision: stay.revision,
+            evidence: evidence_of(&stay),
+        })
         .collect()
 }
 
 fn place<'a>(town: &'a Town, shop: usize, stay: &Stay, rules: &VisitRules) -> Option<Placed<'a>> {
     let span = stay.inside(rules).hull()?;
     Some(Placed { id: stay.id, store: &town.shops[shop].store, at: town.shops[shop].at, span, proof: Proof::of(stay) })
+}
+
+/// What a stay rests on, in minutes and dBm.
+fn evidence_of(stay: &Stay) -> String {
+    let minutes = |what: &str, spans: &Spans| {
+        (!spans.is_empty()).then(|| format!("{what} {}x{:.1}", spans.iter().count(), super::dice::real(spans.length()) / 60_000.0))
+    };
+    let sets = [("beacon", &stay.beacon), ("app", &stay.app), ("position", &stay.position), ("strong", &stay.strong), ("weak", &stay.weak)];
+    let mut all: Vec<String> = sets.into_iter().filter_map(|(what, spans)| minutes(what, spans)).collect();
+    all.extend(minutes("outside", &stay.outside));
+    all.extend(stay.rssi.map(|rssi| format!("loudest {rssi}")));
+    if !stay.medians.is_empty() {
+        let medians: Vec<String> = stay.medians.values().map(ToString::to_string).collect();
+        all.push(format!("medians {}", medians.join(" ")));
+    }
+    if !stay.words.is_empty() {
+        all.push(format!("words {:?}", stay.words.values().map(|w| (w.count, w.faint)).collect::<Vec<_>>()));
+    }
+    all.extend(stay.moments.iter().map(|(_, kind)| kind.word().to_owned()));
+    all.join(", ")
 }
 
 /// Runs of stays with less than half a day between them: no contradiction reaches farther.

@@ -1,5 +1,7 @@
 //! What was found against what took place.
 
+use std::time::Duration;
+
 use passage_config::VisitRules;
 use passage_protocol::Millis;
 
@@ -15,7 +17,7 @@ use super::{
 use crate::visit::{Label, stay::millis};
 
 /// A visit of which start and end are so wrong is still the same one.
-const SLACK_MS: i64 = 120_000;
+const SLACK: Duration = Duration::from_secs(120);
 /// Below this mean strength, a phone is not in the zone `in` of a gateway (its `enter_dbm`).
 const LOUD_DBM: f64 = -75.0;
 
@@ -39,8 +41,17 @@ pub(super) fn score(town: &Town, outings: &[Outing], means: &[Means], moments: &
     }
     for (truth, matched) in truths.iter().zip(matched) {
         report.count(town, truth, matched);
+        if truth.qualified && truth.heard.any() && !matched {
+            report.explained.missed(town, truth, around(truth, found));
+        }
     }
     report
+}
+
+/// The stays that were found around an outing.
+fn around<'a>(truth: &Truth, found: &'a [Found]) -> impl Iterator<Item = &'a Found> {
+    let (person, shop, from, to) = (truth.person, truth.shop, truth.from - SLACK, truth.to + SLACK);
+    found.iter().filter(move |f| f.person == person && f.shop == shop && f.figures.span.0 <= to && from <= f.figures.span.1)
 }
 
 /// The outing that a stay overlaps most, and the true visit not yet found that it overlaps most.
@@ -48,7 +59,7 @@ fn best(truths: &[Truth], matched: &[bool], found: &Found) -> (Option<usize>, Op
     let overlap = |t: &Truth| t.to.min(found.figures.span.1).since(t.from.max(found.figures.span.0));
     let first = truths.partition_point(|t| t.person < found.person);
     let mine = || truths.iter().enumerate().skip(first).take_while(|(_, t)| t.person == found.person).filter(|(_, t)| t.shop == found.shop);
-    let near = || mine().filter(|(_, t)| overlap(t) >= -SLACK_MS);
+    let near = || mine().filter(|(_, t)| overlap(t) >= -millis(SLACK));
     let any = near().max_by_key(|(_, t)| overlap(t)).map(|(n, _)| n);
     let qualified = near().filter(|(n, t)| t.qualified && !matched[*n]).max_by_key(|(_, t)| overlap(t)).map(|(n, _)| n);
     (any, qualified)

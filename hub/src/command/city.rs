@@ -23,6 +23,9 @@ pub(super) struct CityArgs {
     /// Print all tables instead of one line; exit 1 when a bar is missed.
     #[arg(long)]
     report: bool,
+    /// Print what was missed or wrong, by cause, with examples.
+    #[arg(long)]
+    explain: bool,
 }
 
 /// Lives it and prints what was found.
@@ -37,6 +40,9 @@ pub(super) fn city(args: &CityArgs) -> ExitCode {
     let report = city::live(&world, args.seed);
     if args.report {
         println!("{report}");
+    }
+    if args.explain {
+        println!("{}", report.explained);
     }
     let all = &report.all;
     let good = all.precision() >= PRECISION && all.recall() >= RECALL && all.dwell_error_s() <= DWELL_ERROR_S;

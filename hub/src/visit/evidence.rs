@@ -146,10 +146,18 @@ impl Evidence {
         }
     }
 
+    /// In how many words the app said how loud it heard the beacon; `None` when it did not say so.
+    pub(crate) fn words(&self) -> Option<u32> {
+        match &self.source {
+            Source::Gateway { signal: Signal::App, strength: Strength::Radio { count, .. }, .. } => Some(*count),
+            _ => None,
+        }
+    }
+
     /// The median strength at the radio, dBm.
     pub(crate) fn rssi(&self) -> Option<i8> {
         match &self.source {
-            Source::Gateway { strength: Strength::Radio { rssi, .. }, .. } => Some(*rssi),
+            Source::Gateway { signal: Signal::Beacon, strength: Strength::Radio { rssi, .. }, .. } => Some(*rssi),
             _ => None,
         }
     }

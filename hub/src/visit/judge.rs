@@ -172,20 +172,30 @@ impl Stay {
 
     /// Dwell reached by radio or app, and by the radio mostly with evidence that is loud enough.
     fn is_proven_by_radio(&self, rules: &VisitRules) -> bool {
-        let is_loud = self.strong.length() >= self.weak.length() || !self.app.is_empty();
+        let is_loud = self.strong.length() >= self.weak.length() || !self.told().is_empty();
         is_loud && self.proven_ms(&self.radio()) >= millis(rules.min_dwell_beacon)
     }
 
     /// The app's word, and strong evidence of the radio. Loud moments that lie farther apart than a gateway waits in silence are moments, and no
     /// stay between them: beside a wall they come by chance.
     fn radio(&self) -> Spans {
-        united(&self.strong.joined(SILENCE), &self.app)
+        united(&self.strong.joined(SILENCE), &self.told())
     }
 
     /// The dwell inside `sure` spans, less the part that rests on weak evidence alone.
     fn proven_ms(&self, sure: &Spans) -> i64 {
         let weak = self.weak.common(sure);
-        sure.length() - (weak.length() - weak.common(&united(&self.strong, &self.app)).length())
+        sure.length() - (weak.length() - weak.common(&united(&self.strong, &self.told())).length())
+    }
+
+    /// The app's word, without the stays in which it heard the beacon too faintly for somebody inside.
+    fn told(&self) -> Spans {
+        let is_faint = |span: &Span| self.words.range(span.0..=span.1).any(|(_, word)| word.faint);
+        let mut told: Spans = self.app.iter().filter(|span| !is_faint(span)).collect();
+        for (first, word) in self.words.iter().filter(|(_, word)| !word.faint) {
+            told.insert(Span(*first, word.until), Duration::ZERO);
+        }
+        told
     }
 
     fn confidence(&self, rules: &VisitRules) -> Confidence {

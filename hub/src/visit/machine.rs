@@ -14,7 +14,7 @@ use crate::visit::{
     Evidence, Grade, Kind, Label, Reason, RevisedBecause, Source,
     evidence::Place,
     span::{Span, Spans},
-    stay::{Rules, Stay, Told, millis},
+    stay::{Rules, Stay, Told, Word, millis},
 };
 
 /// The evidence behind a change, as offers judge it.
@@ -172,6 +172,12 @@ fn unite(all: &mut Stay, stay: &Stay, rules: &Rules<'_>) {
     all.strong.insert_all(&stay.strong, Duration::ZERO);
     all.weak.insert_all(&stay.weak, Duration::ZERO);
     all.moments.extend(&stay.moments);
+    for (at, median) in &stay.medians {
+        hear(all, *at, *median);
+    }
+    for (first, word) in &stay.words {
+        listen(all, *first, *word);
+    }
 }
 
 fn insert(all: &mut Stay, place: Place, evidence: &Evidence, rules: &Rules<'_>) {
@@ -179,6 +185,10 @@ fn insert(all: &mut Stay, place: Place, evidence: &Evidence, rules: &Rules<'_>) 
     match place {
         Place::Inside(Kind::Beacon) => {
             all.beacon.insert(span, gap);
+            // Who leaves is heard from afar at last.
+            if let Some(median) = evidence.rssi().filter(|_| evidence.phase != Phase::Exit) {
+                hear(all, span.1, median);
+            }
             match (evidence.grade, evidence.phase) {
                 // Who leaves is heard from afar at last; that says nothing about before.
                 (Grade::Weak, Phase::Exit) => {}
@@ -190,13 +200,30 @@ fn insert(all: &mut Stay, place: Place, evidence: &Evidence, rules: &Rules<'_>) 
                 }
             }
         }
-        Place::Inside(Kind::App) => all.app.insert(span, gap),
+        Place::Inside(Kind::App) => {
+            all.app.insert(span, gap);
+            if let Some(count) = evidence.words() {
+                listen(all, span.0, Word { count, until: span.1, faint: evidence.grade == Grade::Weak });
+            }
+        }
         Place::Inside(Kind::Position) => all.position.insert(span, gap),
         Place::Inside(kind) => {
             all.moments.insert((span.0, kind));
         }
         Place::Nearby | Place::Front => all.outside.insert(span, gap),
     }
+}
+
+/// Keeps the louder of two medians of one time.
+fn hear(all: &mut Stay, at: Millis, median: i8) {
+    let known = all.medians.entry(at).or_insert(median);
+    *known = median.max(*known);
+}
+
+/// Keeps what an app told last of one of its stays: it rests on the most words.
+fn listen(all: &mut Stay, first: Millis, word: Word) {
+    let known = all.words.entry(first).or_insert(word);
+    *known = word.max(*known);
 }
 
 /// Keeps the best measurements inside.
@@ -230,6 +257,8 @@ fn part(all: &Stay, hull: Span) -> Stay {
     Stay {
         beacon: all.beacon.within(hull),
         app: all.app.within(hull),
+        words: all.words.range(hull.0..=hull.1).map(|(first, word)| (*first, *word)).collect(),
+        medians: all.medians.range(hull.0..=hull.1).map(|(at, median)| (*at, *median)).collect(),
         position: all.position.within(hull),
         strong: all.strong.within(hull),
         weak: all.weak.within(hull),

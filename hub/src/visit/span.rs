@@ -122,6 +122,15 @@ impl Spans {
     }
 }
 
+impl FromIterator<Span> for Spans {
+    /// Touching spans become one.
+    fn from_iter<T: IntoIterator<Item = Span>>(spans: T) -> Self {
+        let mut set = Self::default();
+        spans.into_iter().for_each(|span| set.insert(span, Duration::ZERO));
+        set
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -41,6 +41,9 @@ pub struct Stay {
     /// Inside by the app's word.
     #[serde(default)]
     pub app: Spans,
+    /// How loud the app heard the shop's beacon, by the begin of each of its stays.
+    #[serde(default)]
+    pub words: BTreeMap<Millis, Word>,
     /// Inside by position.
     pub position: Spans,
     /// The part of `beacon` that was loud enough for somebody inside.
@@ -49,6 +52,9 @@ pub struct Stay {
     /// The part of `beacon` that may have come through the wall.
     #[serde(default)]
     pub weak: Spans,
+    /// The medians of the radio at which it told that she came and is there, in dBm, by the time of their last evidence.
+    #[serde(default)]
+    pub medians: BTreeMap<Millis, i8>,
     /// Moments at the counter.
     #[serde(default)]
     pub moments: BTreeSet<(Millis, Kind)>,
@@ -92,6 +98,17 @@ pub struct Stay {
     pub revised: Option<RevisedBecause>,
 }
 
+/// What an app told of one of its stays, up to its latest event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Word {
+    /// In how many words it told how loud it heard the beacon.
+    pub count: u32,
+    /// Last evidence.
+    pub until: Millis,
+    /// Too faint, all words taken together, for somebody inside.
+    pub faint: bool,
+}
+
 /// The figures with which a visit was last closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
@@ -116,9 +133,11 @@ impl Stay {
             id,
             beacon: Spans::default(),
             app: Spans::default(),
+            words: BTreeMap::new(),
             position: Spans::default(),
             strong: Spans::default(),
             weak: Spans::default(),
+            medians: BTreeMap::new(),
             moments: BTreeSet::new(),
             outside: Spans::default(),
             fine: false,
@@ -159,7 +178,11 @@ impl Stay {
         fn inside(stay: &Stay) -> [&Spans; 5] {
             [&stay.beacon, &stay.app, &stay.position, &stay.strong, &stay.weak]
         }
-        inside(self) == inside(other) && self.moments == other.moments && (self.was_inside() || self.outside == other.outside)
+        inside(self) == inside(other)
+            && self.words == other.words
+            && self.medians == other.medians
+            && self.moments == other.moments
+            && (self.was_inside() || self.outside == other.outside)
     }
 
     /// First to last evidence of any kind, by which the row is found again; `None` without evidence.

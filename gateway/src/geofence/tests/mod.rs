@@ -86,7 +86,11 @@ impl Walk {
     }
 
     fn word_at(&mut self, now: i64, phase: Phase, at: Millis) {
-        let event = AppEvent { installation: who(), store: "lyon".parse().unwrap(), zone: Zone::In, phase, at };
+        self.heard_at(now, phase, at, None);
+    }
+
+    fn heard_at(&mut self, now: i64, phase: Phase, at: Millis, rssi: Option<i8>) {
+        let event = AppEvent { installation: who(), store: "lyon".parse().unwrap(), zone: Zone::In, phase, at, rssi };
         self.machine.advance(t(now), &mut self.out);
         self.machine.app(&event, t(now), &mut self.out);
     }

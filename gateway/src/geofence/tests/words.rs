@@ -57,3 +57,17 @@ fn a_leave_in_the_same_whole_second_as_the_arrival_ends_the_stay() {
     walk.word_at(702, Phase::Exit, t(700) + Duration::from_millis(499));
     assert_eq!(walk.told()[2..], ["enter 700"], "and so does one that is told to the millisecond");
 }
+
+#[test]
+fn how_loud_an_app_heard_the_beacon_goes_with_its_word_as_the_mean_of_all_also_over_a_restart() {
+    let mut walk = Walk::new();
+    walk.heard_at(0, Phase::Enter, t(0), Some(-60));
+    walk.heard_at(130, Phase::Enter, t(130), Some(-70));
+    walk.restart(&[("shop", FenceKind::Store, 50.0)]);
+    walk.heard_at(140, Phase::Enter, t(140), None);
+    walk.heard_at(310, Phase::Enter, t(310), Some(-80));
+    walk.heard_at(400, Phase::Exit, t(400), None);
+    let told: Vec<Strength> = walk.out.iter().map(|c| c.strength).collect();
+    let means = [(-60, 1), (-65, 2), (-70, 3), (-70, 3)].map(|(rssi, count)| Strength::Radio { rssi, count });
+    assert_eq!(told, means);
+}

@@ -111,7 +111,7 @@ fn transition(payload: &Payload<'_>, who: &InstallationId, now: Millis, ground: 
     let named = named.or_else(|| ground.places.made_at(payload.wtst.whole()?));
     let named = named.or_else(|| ground.places.named(payload.desc.text()?));
     let (store, zone) = named.ok_or(Fate::UnknownRegion)?;
-    Ok(Report::App(AppEvent { installation: who.clone(), store, zone, phase, at: measured(&payload.tst, now)? }))
+    Ok(Report::App(AppEvent { installation: who.clone(), store, zone, phase, at: measured(&payload.tst, now)?, rssi: None }))
 }
 
 /// What an iPhone tells while it ranges a beacon.

@@ -19,7 +19,7 @@ async fn a_transition_of_one_of_our_regions_is_the_apps_own_word() {
         let got = got.lock().unwrap();
         let Some(Input::App(event, _)) = got.last() else { panic!("no event for {body}") };
         let at = NOW - std::time::Duration::from_secs(5);
-        let want = AppEvent { installation: WHO.parse().unwrap(), store: "paris-rivoli".parse().unwrap(), zone, phase, at };
+        let want = AppEvent { installation: WHO.parse().unwrap(), store: "paris-rivoli".parse().unwrap(), zone, phase, at, rssi: None };
         assert_eq!(*event, want);
     }
 }

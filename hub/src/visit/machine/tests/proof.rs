@@ -11,6 +11,15 @@ pub(super) fn quiet(first: i64, last: i64, phase: Phase) -> Evidence {
     heard
 }
 
+/// Told by the app, which heard the beacon in `count` words.
+pub(super) fn told(first: i64, last: i64, phase: Phase, count: u32, grade: Grade) -> Evidence {
+    let mut heard = Evidence { phase, grade, ..evidence(1, first, last) };
+    if let Source::Gateway { strength, .. } = &mut heard.source {
+        *strength = Strength::Radio { rssi: if grade == Grade::Weak { -84 } else { -64 }, count };
+    }
+    heard
+}
+
 fn ticket(at: i64) -> Evidence {
     Evidence::counter(Kind::Till, Millis(at))
 }
@@ -77,4 +86,19 @@ fn the_reasons_of_an_excluded_stay_are_all_kept() {
     assert_eq!(proof(&[evidence(0, 700 * MIN, 701 * MIN)]).2, [Reason::Short, Reason::Closed]);
     assert_eq!(proof(&[evidence(3, 100 * MIN, 101 * MIN)]).2, [Reason::Outside]);
     assert_eq!(proof(&[evidence(0, 100 * MIN, 400 * MIN)]).2, [Reason::TooLong]);
+}
+
+#[test]
+fn an_app_that_heard_the_beacon_faintly_all_the_time_was_not_inside() {
+    let once = told(100 * MIN, 100 * MIN, Phase::Enter, 1, Grade::Strong);
+    let (faint, loud) = (
+        |count| told(100 * MIN, 110 * MIN, Phase::Exit, count, Grade::Weak),
+        |count| told(100 * MIN, 110 * MIN, Phase::Exit, count, Grade::Strong),
+    );
+    assert_eq!(proof(&[once.clone(), faint(4)]).2, [Reason::Weak]);
+    assert_eq!(proof(&[once.clone(), loud(4)]).2, []);
+    // Whichever comes first: the one that rests on more words counts.
+    assert_eq!(proof(&[faint(4), once]).2, [Reason::Weak]);
+    // An app that does not say how loud is believed, as long as nothing else is known.
+    assert_eq!(proof(&[evidence(1, 100 * MIN, 110 * MIN)]).2, []);
 }
