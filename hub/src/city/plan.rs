@@ -87,8 +87,9 @@ impl<'a> Diary<'a> {
     /// Enters it if she is free then.
     fn add(&mut self, shop: usize, spot: Spot, why: Why, from: i64, to: i64) -> Option<&mut Outing> {
         let pause = if spot == Spot::Pavement { 10 * MINUTE } else { 45 * MINUTE };
-        let other_town = |shop: usize| shop % 5 == 4;
-        let far = |o: &Outing| if o.shop != shop && (other_town(o.shop) || other_town(shop)) { 6 * HOUR } else { 0 };
+        // By where they are: the neighbour of a shop in another town is there too.
+        let town = |shop: usize| self.town.shops[shop].at.0;
+        let far = |o: &Outing| if (town(o.shop) - town(shop)).abs() > 1.0 { 6 * HOUR } else { 0 };
         let is_free = |o: &Outing| o.to.0 + pause + far(o) < from || to + pause + far(o) < o.from.0;
         if !self.outings.iter().all(is_free) || to <= from {
             return None;

@@ -206,8 +206,7 @@ fn evidence_of(stay: &Stay) -> String {
     all.extend(minutes("outside", &stay.outside));
     all.extend(stay.rssi.map(|rssi| format!("loudest {rssi}")));
     if !stay.medians.is_empty() {
-        let medians: Vec<String> = stay.medians.values().map(ToString::to_string).collect();
-        all.push(format!("medians {}", medians.join(" ")));
+        all.push(format!("medians {:?}", stay.medians.values().collect::<Vec<_>>()));
     }
     if !stay.words.is_empty() {
         all.push(format!("words {:?}", stay.words.values().map(|w| (w.count, w.faint)).collect::<Vec<_>>()));

@@ -31,7 +31,8 @@ words! {
 }
 
 /// How well a piece of evidence proves that she is inside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Grade {
     /// It may have come through the wall, or from a coarse position.
     Weak,
@@ -39,6 +40,8 @@ pub enum Grade {
     Plain,
     /// Clearly inside.
     Strong,
+    /// So loud that no wall lies between.
+    Loud,
 }
 
 /// Who says so.
@@ -163,14 +166,17 @@ impl Evidence {
     }
 }
 
-/// How well an event proves that she is inside. Of the radio: strong within a quarter of the way from where a stay begins to where evidence ends,
-/// because a phone in a pocket loses some dB, and a wall takes more. Of a position: strong when its radius is at most half that of the geofence
-/// (`radius_m`, of the circle with its area). An app is woken by the shop's own beacon.
+/// How well an event proves that she is inside. Of the radio, and of what an app heard of the shop's beacon: strong from where a stay begins, plain
+/// within a quarter of the way to where evidence ends, because a phone in a pocket loses some dB, and loud from half that way above, which is what a
+/// gateway asks of somebody who lingered about the border. Of a position: strong when its radius is at most half that of the geofence
+/// (`radius_m`, of the circle with its area). An app that does not say how loud is believed.
 pub fn grade(signal: Signal, strength: &Strength, presence: &PresenceRules, radius_m: Option<f64>) -> Grade {
     match (signal, strength) {
         (_, Strength::Radio { rssi, .. }) => {
-            let slack = presence.inside.enter_dbm.saturating_sub(presence.inside.leave_dbm) / 4;
-            if *rssi >= presence.inside.enter_dbm.saturating_sub(slack) { Grade::Strong } else { Grade::Weak }
+            let (enter, gap) = (presence.inside.enter_dbm, presence.inside.enter_dbm.saturating_sub(presence.inside.leave_dbm));
+            let from =
+                [(enter.saturating_add(gap / 2), Grade::Loud), (enter, Grade::Strong), (enter.saturating_sub(gap / 4), Grade::Plain)];
+            from.into_iter().find(|(dbm, _)| rssi >= dbm).map_or(Grade::Weak, |(_, grade)| grade)
         }
         (_, Strength::Position { accuracy_m, .. }) => match radius_m {
             Some(radius) if *accuracy_m > 0.0 && f64::from(*accuracy_m) <= radius / 2.0 => Grade::Strong,

@@ -2,7 +2,8 @@
 //! came.
 //!
 //! A stay is a qualified visit when one of these is true, in opening hours:
-//! * radio or app prove a dwell of `min_dwell_beacon`: from strong evidence to the next, less the time in between that was only weak;
+//! * radio or app prove a dwell of `min_dwell_beacon`: from strong evidence to the next, less the time in between that was only weak, and with a loud
+//!   moment or mostly strong evidence;
 //! * these and positions together prove one of `min_dwell_position`;
 //! * somebody at the counter had her card, ticket or order in hand.
 
@@ -15,14 +16,14 @@ use serde::{Deserialize, Serialize};
 use crate::{
     identity::member::words,
     visit::{
-        Kind, Label,
+        Grade, Kind, Label,
         span::{Span, Spans},
         stay::{Rules, Stay, millis},
     },
 };
 
 /// Counts up when the same evidence may give other figures.
-pub const MACHINE: u32 = 2;
+pub const MACHINE: u32 = 3;
 
 /// So long a gateway waits for somebody whom it does not hear any more (its `silence`).
 const SILENCE: Duration = Duration::from_secs(180);
@@ -170,10 +171,17 @@ impl Stay {
             || (!self.position.is_empty() && with_position() >= millis(rules.min_dwell_position))
     }
 
-    /// Dwell reached by radio or app, and by the radio mostly with evidence that is loud enough.
+    /// Dwell reached by radio or app, and by the radio loud enough.
     fn is_proven_by_radio(&self, rules: &VisitRules) -> bool {
-        let is_loud = self.strong.length() >= self.weak.length() || !self.told().is_empty();
-        is_loud && self.proven_ms(&self.radio()) >= millis(rules.min_dwell_beacon)
+        (self.is_loud() || !self.told().is_empty()) && self.proven_ms(&self.radio()) >= millis(rules.min_dwell_beacon)
+    }
+
+    /// Bodies take 10 dB for a while, so who is inside is sometimes heard faintly, and yet loudly in between; through a wall, only around the border.
+    /// Without any loud moment, most of them and most of the time have to be strong.
+    fn is_loud(&self) -> bool {
+        let strong = self.medians.values().filter(|grade| **grade >= Grade::Strong).count();
+        let mostly = self.strong.length() >= self.weak.length() && (self.medians.is_empty() || strong * 2 > self.medians.len());
+        mostly || self.medians.values().any(|grade| *grade >= Grade::Loud)
     }
 
     /// The app's word, and strong evidence of the radio. Loud moments that lie farther apart than a gateway waits in silence are moments, and no

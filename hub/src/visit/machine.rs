@@ -186,8 +186,8 @@ fn insert(all: &mut Stay, place: Place, evidence: &Evidence, rules: &Rules<'_>) 
         Place::Inside(Kind::Beacon) => {
             all.beacon.insert(span, gap);
             // Who leaves is heard from afar at last.
-            if let Some(median) = evidence.rssi().filter(|_| evidence.phase != Phase::Exit) {
-                hear(all, span.1, median);
+            if evidence.phase != Phase::Exit {
+                hear(all, span.1, evidence.grade);
             }
             match (evidence.grade, evidence.phase) {
                 // Who leaves is heard from afar at last; that says nothing about before.
@@ -203,7 +203,7 @@ fn insert(all: &mut Stay, place: Place, evidence: &Evidence, rules: &Rules<'_>) 
         Place::Inside(Kind::App) => {
             all.app.insert(span, gap);
             if let Some(count) = evidence.words() {
-                listen(all, span.0, Word { count, until: span.1, faint: evidence.grade == Grade::Weak });
+                listen(all, span.0, Word { count, until: span.1, faint: evidence.grade < Grade::Strong });
             }
         }
         Place::Inside(Kind::Position) => all.position.insert(span, gap),
@@ -215,7 +215,7 @@ fn insert(all: &mut Stay, place: Place, evidence: &Evidence, rules: &Rules<'_>) 
 }
 
 /// Keeps the louder of two medians of one time.
-fn hear(all: &mut Stay, at: Millis, median: i8) {
+fn hear(all: &mut Stay, at: Millis, median: Grade) {
     let known = all.medians.entry(at).or_insert(median);
     *known = median.max(*known);
 }

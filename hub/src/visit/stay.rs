@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::visit::{
-    Kind, Label, Reason, RevisedBecause,
+    Grade, Kind, Label, Reason, RevisedBecause,
     judge::Figures,
     span::{Span, Spans},
 };
@@ -52,9 +52,9 @@ pub struct Stay {
     /// The part of `beacon` that may have come through the wall.
     #[serde(default)]
     pub weak: Spans,
-    /// The medians of the radio at which it told that she came and is there, in dBm, by the time of their last evidence.
+    /// How loud the radio heard her when it told that she came and is there, by the time of the last evidence.
     #[serde(default)]
-    pub medians: BTreeMap<Millis, i8>,
+    pub medians: BTreeMap<Millis, Grade>,
     /// Moments at the counter.
     #[serde(default)]
     pub moments: BTreeSet<(Millis, Kind)>,

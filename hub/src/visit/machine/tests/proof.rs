@@ -102,3 +102,14 @@ fn an_app_that_heard_the_beacon_faintly_all_the_time_was_not_inside() {
     // An app that does not say how loud is believed, as long as nothing else is known.
     assert_eq!(proof(&[evidence(1, 100 * MIN, 110 * MIN)]).2, []);
 }
+
+#[test]
+fn a_body_in_between_does_not_undo_what_was_loud_and_lingering_about_the_border_proves_nothing() {
+    let heard = |last: i64, grade| Evidence { grade, ..evidence(0, 100 * MIN, last * MIN) };
+    let border = [heard(100, Grade::Strong), heard(102, Grade::Plain), heard(105, Grade::Weak), heard(110, Grade::Plain)];
+    assert_eq!(proof(&border).2, [Reason::Weak]);
+    let behind_a_body = [heard(100, Grade::Strong), heard(102, Grade::Loud), heard(105, Grade::Weak), heard(110, Grade::Plain)];
+    assert_eq!(proof(&behind_a_body).2, []);
+    let steady = [heard(100, Grade::Strong), heard(102, Grade::Strong), heard(105, Grade::Plain)];
+    assert_eq!(proof(&steady).2, []);
+}
