@@ -18,13 +18,10 @@ use rumqttc::v5::{
     },
 };
 use tokio::{
-    sync::{
-        mpsc::{self, error::SendTimeoutError},
-        watch,
-    },
+    sync::{mpsc, watch},
     task::JoinHandle,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{info, warn};
 
 use super::pulse::Able;
@@ -38,12 +35,7 @@ const MAX_PACKET: u32 = 256 * 1024;
 const IN_FLIGHT: u16 = 100;
 /// The broker ends the connection of a hub that hangs after one and a half of it, so that gateways send to another one what this one held.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
-/// Room for what waits to be sent, acks to the broker above all. The client reads up to ten messages for each ack that it sends, and mosquitto 2.0.11 was
-/// seen with thousands of messages unacked at once whatever [`RECEIVE_MAXIMUM`] says; were this full, the writer would wait for the client to send, and
-/// the client for the writer to take what it has read.
-const REQUESTS: usize = 65_536;
-/// A writer that takes nothing for so long while the queue to it is full waits for this very connection.
-const STUCK: Duration = Duration::from_secs(5);
+const REQUESTS: usize = 4096;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
@@ -66,41 +58,72 @@ pub(crate) struct Receipt {
 
 /// The way out: acks to the broker and messages to gateways. Clones share the connection of the moment.
 #[derive(Clone, Default)]
-pub(crate) struct Outlet(Arc<Mutex<Option<(u64, AsyncClient)>>>);
+pub(crate) struct Outlet(Arc<Mutex<Option<Connection>>>);
+
+/// What speaks to the broker on one connection.
+#[derive(Clone)]
+struct Connection {
+    generation: u64,
+    client: AsyncClient,
+    acks: Acks,
+}
+
+/// The acks of one connection. Giving one never waits: mosquitto 2.0.11 was seen with thousands of messages unacked whatever [`RECEIVE_MAXIMUM`] says, the
+/// client sends one ack for up to ten messages that it reads, and a writer that waited for room in the client's queue would wait for a poller that waits
+/// for the writer. There are never more than messages that the broker has sent, each without its payload.
+#[derive(Clone)]
+struct Acks(mpsc::UnboundedSender<Publish>);
+
+impl Acks {
+    /// Acks in the order in which they were given, for as long as the connection stands.
+    fn of(client: AsyncClient) -> (Self, impl Future<Output = ()>) {
+        let (acks, mut given) = mpsc::unbounded_channel();
+        let send = async move {
+            while let Some(publish) = given.recv().await {
+                // Fails only when the connection ends at this moment, and then there is nothing to ack.
+                if client.ack(&publish).await.is_err() {
+                    return;
+                }
+            }
+        };
+        (Self(acks), send)
+    }
+
+    fn give(&self, publish: Publish) {
+        let _ = self.0.send(publish);
+    }
+}
 
 impl std::fmt::Debug for Outlet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Outlet").field("connected", &self.client().is_some()).finish()
+        f.debug_struct("Outlet").field("connected", &self.now().is_some()).finish()
     }
 }
 
 impl Outlet {
-    fn client(&self) -> Option<(u64, AsyncClient)> {
+    fn now(&self) -> Option<Connection> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set(&self, client: Option<(u64, AsyncClient)>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = client;
+    fn set(&self, connection: Option<Connection>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = connection;
     }
 
     /// Acks a message to the broker; nothing happens when its connection is gone.
-    pub(crate) async fn ack(&self, receipt: &Receipt) {
-        if let Some((generation, client)) = self.client()
-            && generation == receipt.generation
-        {
-            // Fails only when the connection ends at this moment, and then there is nothing to ack.
-            let _ = client.ack(&receipt.publish).await;
+    pub(crate) fn ack(&self, receipt: Receipt) {
+        if let Some(now) = self.now().filter(|now| now.generation == receipt.generation) {
+            now.acks.give(receipt.publish);
         }
     }
 
     /// Number of the connection of the moment, if there is one.
     pub(crate) fn generation(&self) -> Option<u64> {
-        self.client().map(|(generation, _)| generation)
+        self.now().map(|now| now.generation)
     }
 
     /// Publishes with QoS 1. False when there is no connection or it is clogged; the caller keeps the fact and says it again.
     pub(crate) fn publish(&self, topic: &Topic, retain: bool, payload: Vec<u8>) -> bool {
-        self.client().is_some_and(|(_, client)| client.try_publish(topic.to_string(), QoS::AtLeastOnce, retain, payload).is_ok())
+        self.now().is_some_and(|now| now.client.try_publish(topic.to_string(), QoS::AtLeastOnce, retain, payload).is_ok())
     }
 }
 
@@ -165,10 +188,10 @@ impl Link {
             Err(e) => return End::Lost(format!("{e:#}")),
         };
         let (client, events) = AsyncClient::new(options, REQUESTS);
+        let (acks, send_acks) = Acks::of(client.clone());
         let poller = Poller {
             events,
-            client: client.clone(),
-            generation,
+            connection: Connection { generation, client: client.clone(), acks },
             outlet: self.outlet.clone(),
             heard: self.heard.clone(),
             state: StateTopic { hub: self.hub.clone(), boot: self.boot.clone(), clock: self.clock.clone() },
@@ -177,6 +200,7 @@ impl Link {
         };
         // Polling must never be cut off half-way, so it has a task of its own.
         let mut task = tokio::spawn(poller.run());
+        let _acking = AbortOnDropHandle::new(tokio::spawn(send_acks));
         let end = tokio::select! {
             () = stop.cancelled() => End::Stopped,
             // The writer's end is the hub's end.
@@ -254,8 +278,7 @@ impl StateTopic {
 /// Owns the event loop of one connection and does nothing but poll it.
 struct Poller {
     events: EventLoop,
-    client: AsyncClient,
-    generation: u64,
+    connection: Connection,
     outlet: Outlet,
     heard: mpsc::Sender<Message>,
     state: StateTopic,
@@ -294,14 +317,14 @@ impl Poller {
         let own = Topic::HubState(self.state.hub.clone()).to_string();
         let filters = [Topic::events_shared(&self.share), Topic::hellos_shared(&self.share), Topic::ALL_STATES.to_owned(), own];
         let filters = filters.map(|filter| Filter::new(filter, QoS::AtLeastOnce));
-        self.client.try_subscribe_many(filters).err().map(|e| e.to_string())
+        self.connection.client.try_subscribe_many(filters).err().map(|e| e.to_string())
     }
 
     /// Only now do messages arrive, so only now may gateways rely on this hub.
     fn go_online(&self) {
         info!(broker = %self.broker, "connected to the broker");
-        self.outlet.set(Some((self.generation, self.client.clone())));
-        self.state.publish(&self.client, true);
+        self.outlet.set(Some(self.connection.clone()));
+        self.state.publish(&self.connection.client, true);
     }
 
     async fn hand_over(&mut self, mut publish: Publish) -> Option<String> {
@@ -310,21 +333,15 @@ impl Poller {
         if topic == Topic::HubState(self.state.hub.clone()).to_string() {
             // A late will of an earlier connection says offline over our word.
             if HubState::from_slice(&payload).is_ok_and(|state| !state.online) {
-                self.state.publish(&self.client, true);
+                self.state.publish(&self.connection.client, true);
             }
-            return self.client.ack(&publish).await.err().map(|e| e.to_string());
+            self.connection.acks.give(publish);
+            return None;
         }
         let mut user = publish.properties.take().map(|p| p.user_properties).unwrap_or_default();
         let radio = user.iter().position(|(name, _)| name == RadioCounters::PROPERTY).map(|i| user.swap_remove(i).1);
-        let receipt = Receipt { generation: self.generation, publish };
-        match self.heard.send_timeout(Message { topic, payload, radio, receipt }, STUCK).await {
-            Ok(()) => None,
-            Err(SendTimeoutError::Closed(_)) => Some("the hub is stopping".to_owned()),
-            // The end of the connection lets the writer go on; what it had not acked comes again from the outboxes.
-            Err(SendTimeoutError::Timeout(_)) => {
-                Some("the broker sends far more than this hub allows without an ack, and nothing moved".to_owned())
-            }
-        }
+        let receipt = Receipt { generation: self.connection.generation, publish };
+        self.heard.send(Message { topic, payload, radio, receipt }).await.err().map(|_| "the hub is stopping".to_owned())
     }
 }
 

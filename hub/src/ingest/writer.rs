@@ -133,7 +133,7 @@ impl Writer {
                 Ok(spoiled) => {
                     metrics::histogram!(health::COMMIT).record(begun.elapsed().as_secs_f64());
                     Able::note(&self.able, |able| able.commits = true);
-                    return self.acknowledge(&batch, &spoiled).await;
+                    return self.acknowledge(batch, &spoiled).await;
                 }
                 Err(e) if !e.is_transient() => break error!(error = %e, "the database refuses a batch; storing its messages one by one"),
                 Err(e) => {
@@ -158,7 +158,7 @@ impl Writer {
         loop {
             let one = [parcel];
             match self.commit(&one).await {
-                Ok(spoiled) => return self.acknowledge(&one, &spoiled).await,
+                Ok(spoiled) => return self.acknowledge(one.into(), &spoiled).await,
                 Err(e) if e.is_transient() => {
                     warn!(error = %e, "cannot commit; nothing is acked and nothing is lost, trying again");
                     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -200,10 +200,10 @@ impl Writer {
     }
 
     /// Acks to the broker in the order of receipt, and asks for the hub's own acks.
-    async fn acknowledge(&self, batch: &[Parcel], spoiled: &BTreeMap<usize, Spoil>) {
+    async fn acknowledge(&self, batch: Vec<Parcel>, spoiled: &BTreeMap<usize, Spoil>) {
         let mut touches = BTreeSet::new();
-        for (i, parcel) in batch.iter().enumerate() {
-            self.outlet.ack(&parcel.message.receipt).await;
+        for (i, parcel) in batch.into_iter().enumerate() {
+            self.outlet.ack(parcel.message.receipt);
             match (&parcel.content, spoiled.get(&i)) {
                 (Content::Envelope(envelope), None) => {
                     touches.insert(Touch {
