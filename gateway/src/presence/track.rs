@@ -201,10 +201,13 @@ impl Area {
                 // In doubt she stays: of two strengths in the middle the stronger counts, and without enough for a median the sighting itself.
                 let strength = if enough { now.median.stronger } else { now.rssi };
                 if strength >= limits.leave_dbm {
-                    stay.last = now.at;
                     stay.rssi = now.median.weaker;
                     stay.count = stay.count.saturating_add(1);
-                    stay.dwell(zone, marks, report);
+                    // The median stays high for half a window after she has gone, so the last evidence is a sighting that is strong itself.
+                    if now.rssi >= limits.leave_dbm {
+                        stay.last = now.at;
+                        stay.dwell(zone, marks, report);
+                    }
                 }
             }
             None if enough && now.median.middle() >= threshold => self.open(zone, limits, now, initial, marks, report),

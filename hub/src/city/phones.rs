@@ -20,6 +20,8 @@ use crate::visit::stay::millis;
 const RANGING_DB: f64 = 2.5;
 /// A stay that was inside stays inside for so long, however weak the beacon is heard (gateway/src/wake).
 const INSIDE_FOR: i64 = 30 * 60_000;
+/// iOS tells of an end so much later than it was; apps take it off again, as hub/protocol/app says.
+const END_WAIT: i64 = 30_000;
 /// Metres of a degree of latitude.
 const DEGREE_M: f64 = 111_195.0;
 
@@ -117,6 +119,7 @@ fn app_words(town: &Town, n: usize, outing: &Outing, words: &mut Vec<Word>) -> O
     }
     let limit = f64::from(PresenceRules::default().inside.leave_dbm);
     let (mut at, mut inside_until, mut last_zone) = (outing.from.0 + whole(dice.between(1.0, 12.0) * 1000.0), i64::MIN, Zone::Front);
+    let mut last_word = at;
     let mut said: Option<(Millis, Millis)> = None;
     let mut say = |zone: &Zone, phase, at: i64, rssi: Option<f64>, wait: i64| {
         if *zone == Zone::In {
@@ -134,13 +137,15 @@ fn app_words(town: &Town, n: usize, outing: &Outing, words: &mut Vec<Word>) -> O
             let inside = at < inside_until || ranged >= limit;
             last_zone = if inside { Zone::In } else { Zone::Front };
             inside_until = if inside { at + INSIDE_FOR } else { inside_until };
+            last_word = at;
             say(&last_zone, Phase::Enter, at, Some(ranged), whole(dice.between(0.5, 3.0) * 1000.0));
         }
         at += 1000 + dice.wait(phones.glance_every);
     }
     if !dice.chance(phones.exit_lost) {
-        let left = outing.to.0 + dice.wait(phones.exit_delay);
-        say(&last_zone, Phase::Exit, left, None, whole(dice.between(0.5, 3.0) * 1000.0));
+        let noticed = outing.to.0 + dice.wait(phones.exit_delay);
+        let left = last_word.max(noticed - END_WAIT);
+        say(&last_zone, Phase::Exit, left, None, noticed - left + whole(dice.between(0.5, 3.0) * 1000.0));
     }
     said
 }

@@ -293,9 +293,10 @@ impl Sender {
     async fn record(&self, message: &Claimed, submit: &Submit, outcome: &Outcome) {
         for pause in [0, 100, 500, 2000, 5000] {
             tokio::time::sleep(Duration::from_millis(pause)).await;
-            match self.record_once(message, outcome).await {
+            let now = self.clock.now();
+            match self.record_once(message, outcome, now).await {
                 Ok(touched) => {
-                    self.tell(submit, outcome, touched);
+                    self.tell(submit, outcome, touched, now);
                     return;
                 }
                 Err(error) => self.logged::<()>(Err(error)),
@@ -303,8 +304,7 @@ impl Sender {
         }
     }
 
-    async fn record_once(&self, message: &Claimed, outcome: &Outcome) -> Result<Vec<Touched>, StoreError> {
-        let now = self.clock.now();
+    async fn record_once(&self, message: &Claimed, outcome: &Outcome, now: Millis) -> Result<Vec<Touched>, StoreError> {
         let attempts = message.attempts + 1;
         let (step, reason) = state::after(outcome, attempts);
         let next_try = (step == Step::Retry).then(|| wall() + state::wait(attempts, rand::random()));
@@ -322,8 +322,8 @@ impl Sender {
         Ok(touched)
     }
 
-    fn tell(&self, submit: &Submit, outcome: &Outcome, touched: Vec<Touched>) {
-        let now = self.clock.now();
+    /// Tells what was recorded, with the time of the record: by now a stepped clock may have been set further.
+    fn tell(&self, submit: &Submit, outcome: &Outcome, touched: Vec<Touched>, now: Millis) {
         let mut touched = touched.into_iter();
         match (outcome, touched.next()) {
             (Outcome::Accepted { .. }, Some(t)) => {

@@ -171,17 +171,20 @@ impl Stay {
             || (!self.position.is_empty() && with_position() >= millis(rules.min_dwell_position))
     }
 
-    /// Dwell reached by radio or app, and by the radio loud enough.
+    /// Dwell reached by radio or app, and by the radio loud enough, or while a position said "inside" too: a wall may deceive one of them, not both.
     fn is_proven_by_radio(&self, rules: &VisitRules) -> bool {
-        (self.is_loud() || !self.told().is_empty()) && self.proven_ms(&self.radio()) >= millis(rules.min_dwell_beacon)
+        let radio = self.radio();
+        let is_sure = || self.is_loud() || !self.told().is_empty() || !self.position.common(&radio).is_empty();
+        self.proven_ms(&radio) >= millis(rules.min_dwell_beacon) && is_sure()
     }
 
-    /// Bodies take 10 dB for a while, so who is inside is sometimes heard faintly, and yet loudly in between; through a wall, only around the border.
-    /// Without any loud moment, most of them and most of the time have to be strong.
+    /// Bodies take 10 dB for a while, so who is inside is sometimes heard faintly, and yet loudly in between; through a wall, around the border, and
+    /// loudly now and then by chance. So a quarter of what was told must be loud, or else most of it and most of the time strong.
     fn is_loud(&self) -> bool {
-        let strong = self.medians.values().filter(|grade| **grade >= Grade::Strong).count();
-        let mostly = self.strong.length() >= self.weak.length() && (self.medians.is_empty() || strong * 2 > self.medians.len());
-        mostly || self.medians.values().any(|grade| *grade >= Grade::Loud)
+        let (all, told) = (self.medians.len(), |least| self.medians.values().filter(|grade| **grade >= least).count());
+        let mostly = self.strong.length() >= self.weak.length() && (all == 0 || told(Grade::Strong) * 2 > all);
+        let loud = told(Grade::Loud);
+        mostly || (loud > 0 && loud * 4 >= all)
     }
 
     /// The app's word, and strong evidence of the radio. Loud moments that lie farther apart than a gateway waits in silence are moments, and no

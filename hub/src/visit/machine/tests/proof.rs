@@ -112,4 +112,17 @@ fn a_body_in_between_does_not_undo_what_was_loud_and_lingering_about_the_border_
     assert_eq!(proof(&behind_a_body).2, []);
     let steady = [heard(100, Grade::Strong), heard(102, Grade::Strong), heard(105, Grade::Plain)];
     assert_eq!(proof(&steady).2, []);
+    // One loud moment of many is chance.
+    let an_hour = [100, 102, 105, 110, 120, 140].map(|last| heard(last, if last == 105 { Grade::Loud } else { Grade::Plain }));
+    assert_eq!(proof(&an_hour).2, [Reason::Weak]);
+}
+
+#[test]
+fn what_the_radio_hears_about_the_border_counts_while_a_position_says_inside_too() {
+    let heard = |last: i64, grade| Evidence { grade, ..evidence(0, 100 * MIN, last * MIN) };
+    let border = [heard(100, Grade::Strong), heard(102, Grade::Plain), heard(104, Grade::Plain)];
+    let (here, elsewhen) = (evidence(2, 101 * MIN, 102 * MIN), evidence(2, 104 * MIN + 10_000, 104 * MIN + 30_000));
+    assert_eq!(proof(&border).2, [Reason::Weak]);
+    assert_eq!(proof(&[&border[..], &[here]].concat()).2, []);
+    assert_ne!(proof(&[&border[..], &[elsewhen]].concat()).2, [], "it must be at the same time");
 }
