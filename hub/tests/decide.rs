@@ -30,6 +30,7 @@ struct Case {
     config: HubConfig,
     now: Millis,
     cause: Cause,
+    is_replayed: bool,
     profile: Profile,
     touchpoints: Vec<Touchpoint>,
     purchases: Vec<Purchase>,
@@ -45,6 +46,7 @@ fn case() -> Case {
         config: config(site()),
         now: at + Duration::from_secs(2),
         cause: Cause { zone: Zone::In, signal: Signal::Beacon, at, initial: false, late: false, left: false },
+        is_replayed: false,
         profile: Profile {
             member: MemberId(4711),
             consents: Consents([Purpose::Presence, Purpose::Sms, Purpose::Match, Purpose::Personalise].into()),
@@ -82,7 +84,7 @@ fn judge(case: &Case) -> Verdict {
     let history = History { touchpoints: &case.touchpoints, purchases: &case.purchases };
     let keyring = Keyring::from_secret(&[5; 32]);
     let of = (&case.offer, brand, store);
-    decide(&Inputs::new(&case.config, &keyring, of, case.now, &case.cause, VISIT, &case.profile, history, &case.past))
+    decide(&Inputs::new(&case.config, &keyring, of, case.now, &case.cause, (VISIT, case.is_replayed), &case.profile, history, &case.past))
 }
 
 fn result(change: impl FnOnce(&mut Case)) -> &'static str {
@@ -103,8 +105,7 @@ fn the_coat_is_offered_in_the_size_that_she_looked_at_last() {
         "Maison : votre manteau Élise vous attend en taille 42 à Lyon Bellecour. Venez l'essayer ! STOP au 36111"
     );
     let names: Vec<&str> = verdict.checks.iter().map(|c| c.check.as_str()).collect();
-    let expected: Vec<&str> =
-        Reason::ALL.iter().map(|r| r.word()).filter(|w| !["other-offer-won", "already-sent", "replayed"].contains(w)).collect();
+    let expected: Vec<&str> = Reason::ALL.iter().map(|r| r.word()).filter(|w| !["other-offer-won", "already-sent"].contains(w)).collect();
     assert_eq!(names, expected, "every check is noted, in the documented order");
 }
 
@@ -119,13 +120,14 @@ fn without_a_consent_there_is_no_offer_and_the_missing_one_is_named() {
 }
 
 #[test]
-fn evidence_that_is_initial_late_leaving_old_or_ahead_triggers_nothing() {
+fn evidence_that_is_initial_late_leaving_old_ahead_or_copied_triggers_nothing() {
     assert_eq!(result(|c| c.cause.initial = true), "initial");
     assert_eq!(result(|c| c.cause.late = true), "late");
     assert_eq!(result(|c| c.cause.left = true), "left");
     assert_eq!(result(|c| c.cause.at = c.now - Duration::from_secs(180)), "send");
     assert_eq!(result(|c| c.cause.at = c.now - Duration::from_millis(180_001)), "stale-evidence");
     assert_eq!(result(|c| c.cause.at = c.now + Duration::from_millis(120_001)), "stale-evidence");
+    assert_eq!(result(|c| c.is_replayed = true), "replayed");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod broker;
 mod day;
+mod keep;
 mod lines;
 mod phones;
 mod play;
@@ -38,6 +39,9 @@ struct Cli {
     /// Also hear this machine's Bluetooth radio, and take positions of a real phone in OwnTracks JSON on this port of all addresses.
     #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "8083")]
     listen: Option<u16>,
+    /// When the day is over, keep its database, its key and its configuration in this folder, which must be new or empty, for the commands of `passage-hub`.
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
 }
 
 impl Cli {
@@ -63,6 +67,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<ExitCode> {
+    if let Some(target) = &cli.keep {
+        keep::check(target)?;
+    }
     let clock = Clock::stepped(play::Day::begin()?);
     let mut system = system::System::start(&cli.config, clock.clone(), cli.broker, cli.listen).await?;
     let mut phones = phones::Phones::new(system.api(), system.app_token()?, system.positions());
@@ -87,7 +94,10 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         println!("\nThe day is over; the console stays at http://{} until Ctrl-C.", system.console());
         tokio::signal::ctrl_c().await?;
     }
-    system.stop().await;
+    let left = system.stop().await;
+    if let Some(target) = &cli.keep {
+        keep::keep(&cli.config, left.path(), target)?;
+    }
     Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

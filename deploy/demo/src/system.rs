@@ -297,13 +297,14 @@ impl System {
         }
     }
 
-    /// Stops everything and removes the temporary folder.
-    pub async fn stop(self) {
+    /// Stops everything. The folder with what was written is removed with the answer.
+    pub async fn stop(self) -> TempDir {
         self.stop.cancel();
         for (_, gateway) in self.gateways {
             gateway.join().await;
         }
         self.hub.join().await;
+        self.folder
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
         erase::{erase, restrict},
         export::{Access, access},
     },
+    report::text::utc,
     store::Db,
 };
 
@@ -94,7 +95,7 @@ async fn show(db: &Db, found: &Access) -> anyhow::Result<()> {
     let member: MemberId = found.member;
     println!("Member {member}, number {}", found.number.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string));
     for s in Access::consents(db, member).await? {
-        let at = chrono::DateTime::from_timestamp_millis(s.at.0).unwrap_or_default().format("%Y-%m-%d %H:%M:%S UTC");
+        let at = utc(s.at);
         let what = if s.granted { "granted" } else { "withdrawn" };
         println!("  {:<12} {what:<9} {at}  to {} / {}, told by {}", s.purpose.word(), s.brand, s.entity, s.source);
     }

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::{
     identity::{Keyring, Resolver},
     ingest,
-    report::text,
+    report::text::{self, utc},
     store::{Db, quarantine as table},
 };
 
@@ -75,14 +75,10 @@ async fn get(db: &Db, id: &str) -> anyhow::Result<table::Aside> {
     found.ok_or_else(|| anyhow::anyhow!("nothing with this id is in quarantine. Mend: `passage-hub quarantine list`"))
 }
 
-fn time(at: passage_protocol::Millis) -> String {
-    chrono::DateTime::from_timestamp_millis(at.0).unwrap_or_default().format("%Y-%m-%d %H:%M:%SZ").to_string()
-}
-
 fn list(asides: &[table::Aside]) -> String {
     let row = |a: &table::Aside| {
         let gateway = a.gateway.as_ref().map_or("-", |g| g.as_str()).to_owned();
-        vec![a.id.clone(), time(a.at), gateway, a.size.to_string(), a.reason.clone()]
+        vec![a.id.clone(), utc(a.at), gateway, a.size.to_string(), a.reason.clone()]
     };
     let rows: Vec<_> = asides.iter().map(row).collect();
     format!(
@@ -95,14 +91,14 @@ fn list(asides: &[table::Aside]) -> String {
 /// The events as far as they can be read, without their subjects.
 fn show(aside: &table::Aside) -> String {
     let gateway = aside.gateway.as_ref().map_or("an unknown gateway", |g| g.as_str());
-    let mut told = format!("{} bytes from {gateway} at {}: {}\n", aside.size, time(aside.at), aside.reason);
+    let mut told = format!("{} bytes from {gateway} at {}: {}\n", aside.size, utc(aside.at), aside.reason);
     let line = |e: &Event| {
         let subject = match e.subject {
             Subject::Rid { .. } => "a rotating id",
             Subject::Beacon(_) => "a registered beacon",
             Subject::Installation(_) => "an installation",
         };
-        format!("  seq {} {} {} {} {:?} at {}: {subject}\n", e.seq, e.id, e.store, e.zone, e.phase, time(e.at))
+        format!("  seq {} {} {} {} {:?} at {}: {subject}\n", e.seq, e.id, e.store, e.zone, e.phase, utc(e.at))
     };
     if let Ok(event) = serde_json::from_slice::<Event>(&aside.raw) {
         told += &line(&event);

@@ -59,10 +59,7 @@ async fn retry(db: &Db, wanted: &[Parked], now: Millis) -> anyhow::Result<String
 }
 
 fn list(parked: &[Parked]) -> String {
-    let row = |p: &Parked| {
-        let at = chrono::DateTime::from_timestamp_millis(p.at.0).unwrap_or_default().format("%Y-%m-%d %H:%M:%SZ").to_string();
-        vec![p.reference.clone(), p.kind.word().to_owned(), at, p.reason.clone()]
-    };
+    let row = |p: &Parked| vec![p.reference.clone(), p.kind.word().to_owned(), text::utc(p.at), p.reason.clone()];
     let rows: Vec<_> = parked.iter().map(row).collect();
     format!("{}{} parked\n", text::table(&["id", "kind", "since", "reason"], &rows), rows.len())
 }

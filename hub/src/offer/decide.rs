@@ -44,6 +44,8 @@ pub struct Inputs<'a> {
     pub cause: &'a Cause,
     /// The visit, unless the offer is for passers-by.
     pub visit: Option<Uuid>,
+    /// The rotating id that proves the visit was heard in a distant store as well.
+    pub is_replayed: bool,
     /// The member for the brand and entity of the store.
     pub profile: &'a Profile,
     /// What she did before.
@@ -71,7 +73,7 @@ impl<'a> Inputs<'a> {
         (offer, brand, store): (&'a Offer, &'a Brand, &'a Store),
         now: Millis,
         cause: &'a Cause,
-        visit: Uuid,
+        (visit, is_replayed): (Uuid, bool),
         profile: &'a Profile,
         history: History<'a>,
         past: &'a [PastMessage],
@@ -85,6 +87,7 @@ impl<'a> Inputs<'a> {
             now,
             cause,
             visit: (offer.on != Trigger::Near).then_some(visit),
+            is_replayed,
             profile,
             history,
             past,
@@ -182,6 +185,9 @@ fn evidence(inputs: &Inputs<'_>, notes: &mut Notes) {
     let age = inputs.now.since(cause.at);
     let fresh = (-millis(AHEAD)..=millis(FRESH)).contains(&age);
     notes.check(Reason::StaleEvidence, fresh, || format!("{} s old, at most {} s", age / 1000, FRESH.as_secs()));
+    notes.check(Reason::Replayed, !inputs.is_replayed, || {
+        if inputs.is_replayed { "her rotating id was heard in a distant store as well: it was copied" } else { "no copied id" }.to_owned()
+    });
 }
 
 fn hours(inputs: &Inputs<'_>, notes: &mut Notes) {

@@ -25,6 +25,8 @@ words! {
         Left = "left",
         /// The evidence is not fresh any more.
         StaleEvidence = "stale-evidence",
+        /// Her rotating id was heard in a distant store as well: it was copied, and nobody can tell where she is.
+        Replayed = "replayed",
         /// The store is closed.
         StoreClosed = "store-closed",
         /// Outside the days and times of the offer or of the sender.
@@ -53,8 +55,6 @@ words! {
         TooLong = "too-long",
         /// Another offer of the same trigger has a higher priority.
         OtherOfferWon = "other-offer-won",
-        /// Her rotating id was heard in a distant store as well: it was copied, and nobody can tell where she is.
-        Replayed = "replayed",
         /// This very message exists already.
         AlreadySent = "already-sent",
     }

@@ -43,11 +43,8 @@ impl Step<'_> {
         let history = History { touchpoints: &scene.past.touchpoints, purchases: &scene.past.purchases };
         let judge = |offer| {
             let of = (offer, scene.brand, scene.store);
-            let mut verdict = decide(&Inputs::new(config, self.keyring, of, now, cause, change.visit, &scene.profile, history, &past));
-            if is_replayed {
-                verdict.refuse(Reason::Replayed, "her rotating id was heard in a distant store as well; it was copied".to_owned());
-            }
-            (offer, verdict)
+            let visit = (change.visit, is_replayed);
+            (offer, decide(&Inputs::new(config, self.keyring, of, now, cause, visit, &scene.profile, history, &past)))
         };
         let mut verdicts: Vec<_> = offers.into_iter().map(judge).collect();
         arbitrate(&mut verdicts);

@@ -59,29 +59,29 @@ const OWNERS: &str = concat!(
     " c ON c.member = d.member GROUP BY c.member) per_member GROUP BY 1 ORDER BY 1"
 );
 
-/// The contacts of members on their devices, each beside the one before.
+/// The contacts of members on their devices.
 macro_rules! contacts {
     () => {
         concat!(
-            "(SELECT h.member, t.identifier_kind AS kind, t.identifier AS key, t.at, \
-             LAG(t.identifier_kind) OVER w AS kind_before, LAG(t.identifier) OVER w AS key_before, LAG(t.at) OVER w AS at_before \
-             FROM touchpoint t JOIN ",
+            " FROM touchpoint t JOIN ",
             held!(),
             " h ON h.kind = t.identifier_kind AND h.key = t.identifier AND t.at >= h.since AND (h.until IS NULL OR t.at <= h.until) JOIN ",
             matchable!(),
-            " c ON c.member = h.member WHERE t.identifier_kind IN ('cookie', 'device') AND t.at >= $1 AND t.at < $2 \
-             WINDOW w AS (PARTITION BY h.member ORDER BY t.at, t.id)) contact"
+            " c ON c.member = h.member WHERE t.identifier_kind IN ('cookie', 'device') AND t.at >= $1 AND t.at < $2"
         )
     };
 }
 
-const SWITCHES: &str = concat!(
-    "SELECT kind_before, kind, COUNT(*), COUNT(DISTINCT member) FROM ",
-    contacts!(),
-    " WHERE key <> key_before AND at - at_before <= $3 GROUP BY kind_before, kind ORDER BY 3 DESC, 1, 2"
-);
+const CONTACTS: &str = concat!("SELECT COUNT(*)", contacts!());
 
-const CONTACTS: &str = concat!("SELECT COUNT(*) FROM ", contacts!());
+/// Each contact beside the one before of the same member.
+const SWITCHES: &str = concat!(
+    "SELECT kind_before, kind, COUNT(*), COUNT(DISTINCT member) FROM (SELECT h.member, t.identifier_kind AS kind, t.identifier AS key, t.at, \
+     LAG(t.identifier_kind) OVER w AS kind_before, LAG(t.identifier) OVER w AS key_before, LAG(t.at) OVER w AS at_before",
+    contacts!(),
+    " WINDOW w AS (PARTITION BY h.member ORDER BY t.at, t.id)) contact \
+     WHERE key <> key_before AND at - at_before <= $3 GROUP BY kind_before, kind ORDER BY 3 DESC, 1, 2"
+);
 
 /// Counts on one snapshot of the database.
 pub async fn devices(db: &Db, config: &HubConfig, span: Span) -> Result<Devices, StoreError> {

@@ -3,13 +3,16 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Utc};
 use passage_config::HubConfig;
 use passage_protocol::Millis;
 
 use crate::{
     args,
-    report::{Span, Withheld, text::table, withhold},
+    report::{
+        Span, Withheld,
+        text::{table, utc},
+        withhold,
+    },
     store::{Db, Row, StoreError},
 };
 
@@ -88,9 +91,8 @@ pub async fn street(db: &Db, config: &HubConfig, span: Span, now: Millis) -> Res
 
 impl fmt::Display for Street {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = |at: Millis| DateTime::<Utc>::from_timestamp_millis(at.0).unwrap_or_default().format("%Y-%m-%d %H:%MZ").to_string();
         let row = |p: &Poster| {
-            let (from, to) = (time(p.seen.from), time(p.seen.to));
+            let (from, to) = (utc(p.seen.from), utc(p.seen.to));
             vec![
                 p.campaign.clone(),
                 p.channel.clone(),

@@ -1,6 +1,9 @@
-//! The summary as tables for a terminal.
+//! The summary as tables for a terminal, and how tables and times are written.
 
 use std::fmt;
+
+use chrono::DateTime;
+use passage_protocol::Millis;
 
 use crate::report::Summary;
 
@@ -34,6 +37,11 @@ impl fmt::Display for Summary {
         }
         Ok(())
     }
+}
+
+/// A point of business time for people of any zone: `2026-11-22 15:04:05Z`.
+pub fn utc(at: Millis) -> String {
+    DateTime::from_timestamp_millis(at.0).unwrap_or_default().format("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
 /// A number, or that it is withheld because it would tell about too few members.

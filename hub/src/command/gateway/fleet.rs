@@ -5,11 +5,12 @@ use std::{path::Path, time::Duration};
 use anyhow::Context;
 use clap::Subcommand;
 use passage_config::{Fleet, HubConfig};
-use passage_protocol::{GatewayId, StoreId, fleet::Machine};
+use passage_protocol::{GatewayId, Millis, StoreId, fleet::Machine};
 
 use crate::{
     fleet::{self, Authority, Standing, Watch, Wish, machine_ms, out_within},
     identity::Keyring,
+    report::text::utc,
     store::{Db, fleet::Enlisted},
 };
 
@@ -127,7 +128,7 @@ async fn list(db: &Db) -> anyhow::Result<()> {
 }
 
 fn state(gateway: &Enlisted, now: i64) -> String {
-    let day = |ms| chrono::DateTime::from_timestamp_millis(ms).map(|t| t.format("%Y-%m-%d %H:%M UTC").to_string()).unwrap_or_default();
+    let day = |ms| utc(Millis(ms));
     match (gateway.invited_until, gateway.ends_at) {
         (Some(until), _) if until > now => format!("invited until {}", day(until)),
         (Some(until), _) => format!("invitation ended {}", day(until)),

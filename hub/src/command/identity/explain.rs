@@ -1,11 +1,10 @@
 //! `passage-hub identity explain` and `conflicts`. Values are never shown, not even the one that was asked for.
 
-use chrono::DateTime;
 use passage_config::HubConfig;
-use passage_protocol::Millis;
 
 use crate::{
     identity::{IdentifierKind, Keyring, MemberId, graph::Refusal, normalise::canonical},
+    report::text::utc,
     store::{
         Db, Tx,
         people::graph::{
@@ -67,47 +66,43 @@ fn text(person: &Person) -> String {
     out += &section("links, oldest first", person.links.iter().map(line).collect());
     out += &section("conflicts", person.conflicts.iter().map(conflict).collect());
     let merge = |m: &graph::explain::MergeLine| {
-        let undone = m.undone_at.map(|at| format!(", told apart again {}", moment(at))).unwrap_or_default();
-        format!("{} {} went into {} by {}{undone}", moment(m.at), m.member, m.survivor, m.source)
+        let undone = m.undone_at.map(|at| format!(", told apart again {}", utc(at))).unwrap_or_default();
+        format!("{} {} went into {} by {}{undone}", utc(m.at), m.member, m.survivor, m.source)
     };
     out += &section("merges", person.merges.iter().map(merge).collect());
     let consent = |s: &crate::identity::consent::Standing| {
         let word = if s.granted { "granted" } else { "withdrawn" };
-        format!("{} {word} to {}/{} since {} ({})", s.purpose.word(), s.brand, s.entity, moment(s.at), s.source)
+        format!("{} {word} to {}/{} since {} ({})", s.purpose.word(), s.brand, s.entity, utc(s.at), s.source)
     };
     out + &section("consents", person.consents.iter().map(consent).collect())
 }
 
 fn line(link: &LinkLine) -> String {
-    let mut out = format!("{} {} {} {}.. of {}", &link.id[..8.min(link.id.len())], moment(link.at.0), link.kind, link.key, link.member);
+    let mut out = format!("{} {} {} {}.. of {}", &link.id[..8.min(link.id.len())], utc(link.at.0), link.kind, link.key, link.member);
     out += &format!(", {} by {}", link.reason, link.source);
     if !link.context.is_empty() {
         out += &format!(" ({})", link.context);
     }
     if link.at.1 > link.at.0 {
-        out += &format!(", again {}", moment(link.at.1));
+        out += &format!(", again {}", utc(link.at.1));
     }
     if let Some(word) = &link.refused {
         out += &format!("; refused: {}", sentence(word));
     }
     if let Some((at, by, why)) = &link.revoked {
         let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
-        out += &format!("; taken back {} by {by}{why}", moment(*at));
+        out += &format!("; taken back {} by {by}{why}", utc(*at));
     }
     out
 }
 
 fn conflict(c: &ConflictLine) -> String {
     let other = c.other.map(|other| format!(", held by {other}")).unwrap_or_default();
-    format!("{} {} {}.. for {}{other}: {} (by {})", moment(c.at), c.kind, c.key, c.member, sentence(&c.reason), c.source)
+    format!("{} {} {}.. for {}{other}: {} (by {})", utc(c.at), c.kind, c.key, c.member, sentence(&c.reason), c.source)
 }
 
 fn sentence(word: &str) -> &str {
     Refusal::from_word(word).map_or(word, |refusal| refusal.sentence())
-}
-
-fn moment(at: Millis) -> String {
-    DateTime::from_timestamp_millis(at.0).unwrap_or_default().format("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
 pub(super) async fn conflicts(db: &Db, limit: u32) -> anyhow::Result<()> {
