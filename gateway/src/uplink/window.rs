@@ -16,6 +16,11 @@ const FIRST_RETRY: Duration = Duration::from_secs(4);
 const LAST_RETRY: Duration = Duration::from_secs(15 * 60);
 /// A row that a hub misses is not sent again while it may still be on its way.
 const SETTLE: Duration = Duration::from_secs(1);
+/// So many events a second a backlog begins with. Each ack doubles it up to what the hub grants: when all shops come back at once, the hub knows
+/// of all of them before the first has sent much.
+const FIRST_RATE: f64 = 10.0;
+/// An envelope from the backlog holds what is granted for so long: one event each would cost broker and hub as much as an envelope each.
+const BACKLOG_EVERY: Duration = Duration::from_millis(500);
 /// Most rows that wait for the hub; more are not sent before some are acked.
 const MAX_WAITING: usize = 4_000;
 
@@ -50,13 +55,13 @@ impl Window {
             backlog_from: now,
             sent: BTreeMap::new(),
             again: BTreeSet::new(),
-            bucket: Bucket { rate: 50.0, level: 50.0, at: now },
+            bucket: Bucket { rate: FIRST_RATE, level: FIRST_RATE, at: now },
         }
     }
 
-    /// Events per second that the hub grants for the backlog.
+    /// Events per second that the hub grants for the backlog; a higher rate is taken up by doublings, one for each time that the hub says so.
     pub fn set_backlog_rate(&mut self, rate: u32) {
-        self.bucket.rate = f64::from(rate.max(1));
+        self.bucket.rate = f64::from(rate.max(1)).min(self.bucket.rate * 2.0);
     }
 
     /// The backlog begins at this time.
@@ -79,6 +84,7 @@ impl Window {
         if picked.is_empty()
             && now >= self.backlog_from
             && let Some(backlog) = self.backlog()
+            && granted >= self.envelope_of(held, backlog)
         {
             take(held, backlog, granted, &mut picked);
         }
@@ -159,7 +165,7 @@ impl Window {
         let refill = self
             .backlog()
             .filter(|&b| may_refill && held.within(b).next().is_some())
-            .map(|_| self.bucket.full_one_at(now).max(self.backlog_from));
+            .map(|b| self.bucket.holds_at(self.envelope_of(held, b), now).max(self.backlog_from));
         retry.into_iter().chain(refill).min()
     }
 
@@ -173,6 +179,12 @@ impl Window {
     /// The backlog that was not sent on this connection.
     fn backlog(&self) -> Option<SeqRange> {
         SeqRange::new(self.backlog_next, self.live_from.saturating_sub(1))
+    }
+
+    /// Rows of the next envelope from the backlog.
+    fn envelope_of(&self, held: &SeqSet, backlog: SeqRange) -> u64 {
+        let left: u64 = held.within(backlog).map(|r| r.count()).sum();
+        self.bucket.worth(BACKLOG_EVERY).min(left).min(MAX_EVENTS as u64).max(1)
     }
 
     /// Moves rows whose time has come to those to repeat, and forgets those that were evicted.
@@ -226,8 +238,17 @@ impl Bucket {
         self.level -= n;
     }
 
-    fn full_one_at(&self, now: Duration) -> Duration {
-        let lacking = (1.0 - self.level).max(0.0) / self.rate;
+    /// Whole tokens of so long.
+    fn worth(&self, long: Duration) -> u64 {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and a rate of 32 bits")]
+        let whole = (self.rate * long.as_secs_f64()).ceil() as u64;
+        whole
+    }
+
+    /// When it holds `n` tokens, at most a second's worth.
+    fn holds_at(&self, n: u64, now: Duration) -> Duration {
+        #[expect(clippy::cast_precision_loss, reason = "at most an envelope's events")]
+        let lacking = (n as f64 - self.level).max(0.0) / self.rate;
         now.max(self.at + Duration::from_secs_f64(lacking))
     }
 }
@@ -245,6 +266,12 @@ mod tests {
         ranges.iter().flat_map(|r| r.from..=r.to).collect()
     }
 
+    /// Sends rows that a hub acks at once.
+    fn deliver(w: &mut Window, seqs: &[Seq], now: Duration) {
+        w.sent(seqs, now);
+        w.stored(seqs.iter().copied().collect::<SeqSet>().ranges());
+    }
+
     fn held(range: std::ops::RangeInclusive<Seq>) -> SeqSet {
         range.collect()
     }
@@ -256,7 +283,7 @@ mod tests {
         let first = seqs(&w.next(&held, 111, secs(0)));
         assert_eq!(first, (101..=110).collect::<Vec<_>>());
         w.sent(&first, secs(0));
-        assert_eq!(seqs(&w.next(&held, 111, secs(0))), (1..=50).collect::<Vec<_>>());
+        assert_eq!(seqs(&w.next(&held, 111, secs(0))), (1..=10).collect::<Vec<_>>());
     }
 
     #[test]
@@ -269,9 +296,52 @@ mod tests {
             let now = Duration::from_millis(tenth * 100);
             let next = seqs(&w.next(&held, 10_000, now));
             total += next.len();
-            w.sent(&next, now);
+            deliver(&mut w, &next, now);
         }
         assert!((200..=260).contains(&total), "{total} rows in 10 s at 20/s");
+    }
+
+    #[test]
+    fn a_backlog_begins_slowly_and_each_word_of_the_hub_doubles_it_up_to_the_grant() {
+        let mut w = Window::new(100_000, secs(0));
+        let held = held(1..=99_999);
+        let per_second = |w: &mut Window, at: u64| {
+            let next = seqs(&w.next(&held, 100_000, secs(at)));
+            deliver(w, &next, secs(at));
+            next.len()
+        };
+        let mut told = vec![per_second(&mut w, 0)];
+        for at in 1..6 {
+            w.set_backlog_rate(100);
+            told.push(per_second(&mut w, at));
+        }
+        assert_eq!(told, [10, 20, 40, 80, 100, 100]);
+        w.set_backlog_rate(5);
+        assert_eq!(per_second(&mut w, 6), 5, "a lower grant holds at once");
+    }
+
+    #[test]
+    fn what_trickles_in_is_sent_twice_a_second_in_one_envelope_each() {
+        let mut w = Window::new(1_000, secs(0));
+        let held = held(1..=999);
+        let mut envelopes = Vec::new();
+        for ms in (0..2_000).step_by(10) {
+            w.set_backlog_rate(20);
+            let now = Duration::from_millis(ms);
+            let next = seqs(&w.next(&held, 1_000, now));
+            w.sent(&next, now);
+            if !next.is_empty() {
+                envelopes.push(next.len());
+                assert!(w.next_due(&held, now).unwrap() > now);
+            }
+        }
+        assert_eq!(envelopes, [10, 10, 10, 10]);
+    }
+
+    #[test]
+    fn the_rest_of_a_backlog_waits_for_no_company() {
+        let mut w = Window::new(4, secs(0));
+        assert_eq!(seqs(&w.next(&held(1..=3), 4, secs(0))), [1, 2, 3]);
     }
 
     #[test]
