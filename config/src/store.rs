@@ -8,7 +8,7 @@ use passage_protocol::StoreId;
 use crate::{
     collect::{mistake, suggest},
     geofence,
-    model::{Campaign, ContradictionRules, RegularRules, Store, TouchRules, VisitRules},
+    model::{Campaign, ContradictionRules, RegularRules, ScoreRules, Store, TouchRules, VisitRules},
     reader::{Field, Reader},
     site::Names,
     tracking,
@@ -93,6 +93,7 @@ pub(crate) fn visit(r: Reader<'_>) -> VisitRules {
         gap_joined: r.or("gap_joined", d.gap_joined, |f| f.duration(SECOND, DAY)),
         max_visit: r.or("max_visit", d.max_visit, |f| f.duration(SECOND, DAY)),
         hours_grace: r.or("hours_grace", d.hours_grace, |f| f.duration(Duration::ZERO, DAY)),
+        score: r.or("score", d.score, score),
         regulars: r.or("regulars", d.regulars, regulars),
         contradictions: r.or("contradictions", d.contradictions, contradictions),
     };
@@ -107,6 +108,23 @@ pub(crate) fn visit(r: Reader<'_>) -> VisitRules {
     order(("min_dwell_position", rules.min_dwell_position), ("max_visit", rules.max_visit));
     r.done();
     rules
+}
+
+/// Reads `score` of `visit.toml`.
+fn score(f: Field<'_>) -> Option<ScoreRules> {
+    let r = f.table()?;
+    let d = ScoreRules::default();
+    let number = |key, default, least, most| r.or(key, default, |f| f.number(least, most));
+    let rules = ScoreRules {
+        radio_above_db: number("radio_above_db", d.radio_above_db, -30.0, 30.0),
+        app_above_db: number("app_above_db", d.app_above_db, -30.0, 30.0),
+        per_db: number("per_db", d.per_db, 0.01, 10.0),
+        most: number("most", d.most, 0.0, 20.0),
+        position: number("position", d.position, 0.0, 20.0),
+        app_unmeasured: number("app_unmeasured", d.app_unmeasured, -20.0, 20.0),
+    };
+    r.done();
+    Some(rules)
 }
 
 /// Reads `regulars` of `visit.toml`.

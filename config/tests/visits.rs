@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use passage_config::{ContradictionRules, RegularRules, load_site, load_world, read_world};
+use passage_config::{ContradictionRules, RegularRules, ScoreRules, load_site, load_world, read_world};
 use passage_protocol::StoreId;
 
 fn copy(from: &Path, to: &Path) {
@@ -30,9 +30,12 @@ fn refused(file: &str, text: &str) -> String {
 }
 
 #[test]
-fn the_demo_writes_the_defaults_of_regulars_and_contradictions() {
+fn the_demo_writes_the_defaults_of_score_regulars_and_contradictions() {
     let rules = load_site(&Path::new(env!("CARGO_MANIFEST_DIR")).join("demo")).unwrap().visit;
-    assert_eq!((rules.regulars, rules.contradictions), (RegularRules::default(), ContradictionRules::default()));
+    assert_eq!(
+        (rules.score, rules.regulars, rules.contradictions),
+        (ScoreRules::default(), RegularRules::default(), ContradictionRules::default())
+    );
 }
 
 #[test]
@@ -43,6 +46,9 @@ fn each_rule_can_be_written_and_what_cannot_be_is_refused() {
     assert_eq!((rules.regulars.window, rules.regulars.staff_days), (Duration::from_secs(14 * 86_400), 4));
     assert_eq!((rules.regulars.resident_percent, rules.contradictions.next_door_db), (50, 9));
     assert!(refused("visit.toml", "[regulars]\nstaff_days = 8\n").contains("between 1 and 7"));
+    let mall = load_site(with("visit.toml", "[score]\nradio_above_db = 1\n").path()).unwrap().visit.score;
+    assert_eq!(mall, ScoreRules { radio_above_db: 1.0, ..ScoreRules::default() });
+    assert!(refused("visit.toml", "[score]\nper_db = 0\n").contains("per_db"));
     assert!(refused("visit.toml", "[contradictions]\nfastest_kph = 9\n").contains("did you mean `fastest_kmh`"));
 }
 

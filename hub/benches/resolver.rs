@@ -79,7 +79,7 @@ fn main() {
     build(&mut tables, Millis(NOON + 900_000 + 840_000));
 
     let now = Millis(NOON + 900_000 + 840_000);
-    look_up(&tables, installations, day, now);
+    look_up(&mut tables, installations, day, now);
     timed("1,000 installations changed", || {
         for n in 0..1000 {
             let changed = ChainKey { day, key: key(u64::MAX - n) };
@@ -91,7 +91,7 @@ fn main() {
 }
 
 /// Looks up a million known and a million strange ids.
-fn look_up(tables: &Tables, installations: u64, day: i64, now: Millis) {
+fn look_up(tables: &mut Tables, installations: u64, day: i64, now: Millis) {
     let window = window_at(now);
     let hint = u8::try_from(window.rem_euclid(16)).expect("4 bits");
     let today = |n: u64| ChainKey { day: day - 2, key: key(n) }.for_day(day).expect("a later day").key;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    AppRules, Caps, ContradictionRules, GeofenceRules, Outbox, PresenceRules, RadioZone, RegularRules, Retention, VisitRules, Windows,
+    AppRules, Caps, ContradictionRules, GeofenceRules, Outbox, PresenceRules, RadioZone, RegularRules, Retention, ScoreRules, VisitRules,
+    Windows,
 };
 use crate::hours::DayWindow;
 
@@ -83,9 +84,16 @@ impl Default for VisitRules {
             gap_joined: minutes(30),
             max_visit: minutes(240),
             hours_grace: minutes(15),
+            score: ScoreRules::default(),
             regulars: RegularRules::default(),
             contradictions: ContradictionRules::default(),
         }
+    }
+}
+
+impl Default for ScoreRules {
+    fn default() -> Self {
+        Self { radio_above_db: 0.5, app_above_db: 3.0, per_db: 0.5, most: 4.0, position: 3.0, app_unmeasured: 2.0 }
     }
 }
 

@@ -229,7 +229,7 @@ pub struct Product {
 }
 
 /// When a stay is a visit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VisitRules {
     /// Dwell by beacon.
     pub min_dwell_beacon: Duration,
@@ -243,10 +243,29 @@ pub struct VisitRules {
     pub max_visit: Duration,
     /// Minutes outside opening hours that still count.
     pub hours_grace: Duration,
+    /// Whether somebody who was heard was inside.
+    pub score: ScoreRules,
     /// Whose stays are those of staff or residents.
     pub regulars: RegularRules,
     /// When stays in two stores contradict each other.
     pub contradictions: ContradictionRules,
+}
+
+/// How evidence adds up to the log-odds that somebody who was heard was inside: from 0 on she was.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ScoreRules {
+    /// Mean of the radio's medians over the `enter_dbm` of the gateway, dB, at which inside and outside are as likely.
+    pub radio_above_db: f64,
+    /// The same of what a woken app heard of the shop's beacon; a fainter word is no evidence by itself either.
+    pub app_above_db: f64,
+    /// Log-odds of each dB more.
+    pub per_db: f64,
+    /// Most log-odds that radio or app can give for or against.
+    pub most: f64,
+    /// Log-odds of a position that says inside while radio or app hear her.
+    pub position: f64,
+    /// Log-odds of an app's word that does not say how loud.
+    pub app_unmeasured: f64,
 }
 
 /// Whose stays in one store, over the last weeks, are those of somebody who works or lives there.

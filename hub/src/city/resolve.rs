@@ -12,12 +12,12 @@ use super::{
     town::{Role, Town, ZONE},
 };
 use crate::visit::{
-    Evidence, Grade, Machine, Reason, RevisedBecause, Rules, Source, Stay,
+    Evidence, Machine, Reason, RevisedBecause, Rules, Source, Stay,
     doubt::{Placed, Proof, doubts},
-    grade,
     regular::{Past, Place, Regular, learn},
     span::{Span, Spans},
     stay::millis,
+    weigh,
 };
 
 /// A label is renewed when it was learned so long ago.
@@ -46,9 +46,9 @@ pub(super) fn visits(town: &Town, told: Vec<Told>, moments: &[Moment]) -> Vec<Fo
 fn evidence(town: &Town, told: Told) -> Evidence {
     let change = told.change;
     let fence_kind = matches!(change.zone, Zone::Fence(_)).then_some(FenceKind::Store);
-    let grade: Grade = grade(change.signal, &change.strength, &PresenceRules::default(), Some(town.world.phones.fence_m));
+    let weight = weigh(&change.strength, &PresenceRules::default(), Some(town.world.phones.fence_m));
     Evidence {
-        grade,
+        weight,
         source: Source::Gateway { gateway: told.gateway, zone: change.zone, fence_kind, signal: change.signal, strength: change.strength },
         phase: change.phase,
         first: change.first,
@@ -201,15 +201,15 @@ fn evidence_of(stay: &Stay) -> String {
     let minutes = |what: &str, spans: &Spans| {
         (!spans.is_empty()).then(|| format!("{what} {}x{:.1}", spans.iter().count(), super::dice::real(spans.length()) / 60_000.0))
     };
-    let sets = [("beacon", &stay.beacon), ("app", &stay.app), ("position", &stay.position), ("strong", &stay.strong), ("weak", &stay.weak)];
+    let sets = [("beacon", &stay.beacon), ("app", &stay.app), ("position", &stay.position)];
     let mut all: Vec<String> = sets.into_iter().filter_map(|(what, spans)| minutes(what, spans)).collect();
     all.extend(minutes("outside", &stay.outside));
     all.extend(stay.rssi.map(|rssi| format!("loudest {rssi}")));
-    if !stay.medians.is_empty() {
-        all.push(format!("medians {:?}", stay.medians.values().collect::<Vec<_>>()));
+    if !stay.levels.is_empty() {
+        all.push(format!("levels {:?}", stay.levels.values().collect::<Vec<_>>()));
     }
     if !stay.words.is_empty() {
-        all.push(format!("words {:?}", stay.words.values().map(|w| (w.count, w.faint)).collect::<Vec<_>>()));
+        all.push(format!("words {:?}", stay.words.values().map(|w| (w.count, w.above_db)).collect::<Vec<_>>()));
     }
     all.extend(stay.moments.iter().map(|(_, kind)| kind.word().to_owned()));
     all.join(", ")

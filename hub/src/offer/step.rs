@@ -21,8 +21,9 @@ use crate::{
     visit::{
         Change, Evidence, Machine, Proof, Rules, Source, Stay, Visit, VisitChange,
         doubt::replay::{Heard, Replay},
-        grade, judge,
+        judge,
         span::Span,
+        weigh,
     },
 };
 
@@ -162,7 +163,7 @@ impl<'a> Step<'a> {
         };
         let presence = self.config.site.gateways.get(&event.gateway).map(|g| g.presence).unwrap_or_default();
         Evidence {
-            grade: grade(event.signal, &event.strength, &presence, fence.map(|f| f.shape.radius_m())),
+            weight: weigh(&event.strength, &presence, fence.map(|f| f.shape.radius_m())),
             source: Source::Gateway {
                 gateway: event.gateway.clone(),
                 zone: event.zone.clone(),

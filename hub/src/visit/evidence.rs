@@ -30,18 +30,13 @@ words! {
     }
 }
 
-/// How well a piece of evidence proves that she is inside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Grade {
-    /// It may have come through the wall, or from a coarse position.
-    Weak,
-    /// As it comes.
-    Plain,
-    /// Clearly inside.
-    Strong,
-    /// So loud that no wall lies between.
-    Loud,
+/// How well a piece of evidence proves that she is inside, as far as it was measured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Weight {
+    /// How much louder than the `enter_dbm` of the gateway the radio heard her, or her app the shop's beacon, dB; `None` when nobody said how loud.
+    pub above_db: Option<i8>,
+    /// A position whose radius is at most half that of the geofence.
+    pub fine: bool,
 }
 
 /// Who says so.
@@ -70,7 +65,7 @@ pub struct Evidence {
     /// Who says so.
     pub source: Source,
     /// How well it proves that she is inside.
-    pub grade: Grade,
+    pub weight: Weight,
     /// Came, still there, left.
     pub phase: Phase,
     /// First evidence.
@@ -95,7 +90,7 @@ impl Evidence {
     /// A moment at the counter. It never triggers an offer: who pays is about to leave.
     pub fn counter(kind: Kind, at: Millis) -> Self {
         let source = Source::Counter(kind);
-        Self { source, grade: Grade::Strong, phase: Phase::Dwell, first: at, last: at, initial: false, late: true }
+        Self { source, weight: Weight::default(), phase: Phase::Dwell, first: at, last: at, initial: false, late: true }
     }
 
     pub(crate) fn place(&self) -> Option<Place> {
@@ -121,16 +116,6 @@ impl Evidence {
     /// From the first to the last evidence.
     pub fn span(&self) -> Span {
         Span(self.first.min(self.last), self.first.max(self.last))
-    }
-
-    /// The part of the span that this event vouches for with its own strength. Dwell marks lie at most a factor of 2.5 apart, so what is older was
-    /// vouched for by the event before; the parts do not depend on the order in which they come.
-    pub(crate) fn vouched(&self) -> Span {
-        let whole = self.span();
-        match self.phase {
-            Phase::Enter => whole,
-            Phase::Dwell | Phase::Exit => Span(Millis(whole.1.0 - whole.length() * 3 / 5), whole.1),
-        }
     }
 
     /// The stay at its gateway: the end of one at a gateway says nothing about those at others.
@@ -166,22 +151,14 @@ impl Evidence {
     }
 }
 
-/// How well an event proves that she is inside. Of the radio, and of what an app heard of the shop's beacon: strong from where a stay begins, plain
-/// within a quarter of the way to where evidence ends, because a phone in a pocket loses some dB, and loud from half that way above, which is what a
-/// gateway asks of somebody who lingered about the border. Of a position: strong when its radius is at most half that of the geofence
-/// (`radius_m`, of the circle with its area). An app that does not say how loud is believed.
-pub fn grade(signal: Signal, strength: &Strength, presence: &PresenceRules, radius_m: Option<f64>) -> Grade {
-    match (signal, strength) {
-        (_, Strength::Radio { rssi, .. }) => {
-            let (enter, gap) = (presence.inside.enter_dbm, presence.inside.enter_dbm.saturating_sub(presence.inside.leave_dbm));
-            let from =
-                [(enter.saturating_add(gap / 2), Grade::Loud), (enter, Grade::Strong), (enter.saturating_sub(gap / 4), Grade::Plain)];
-            from.into_iter().find(|(dbm, _)| rssi >= dbm).map_or(Grade::Weak, |(_, grade)| grade)
+/// Weighs an event of a gateway by the thresholds of its zone `in`. `radius_m` is that of the circle with the area of the geofence.
+pub fn weigh(strength: &Strength, presence: &PresenceRules, radius_m: Option<f64>) -> Weight {
+    match strength {
+        Strength::Radio { rssi, .. } => Weight { above_db: Some(rssi.saturating_sub(presence.inside.enter_dbm)), fine: false },
+        Strength::Position { accuracy_m, .. } => {
+            let fine = radius_m.is_some_and(|radius| *accuracy_m > 0.0 && f64::from(*accuracy_m) <= radius / 2.0);
+            Weight { above_db: None, fine }
         }
-        (_, Strength::Position { accuracy_m, .. }) => match radius_m {
-            Some(radius) if *accuracy_m > 0.0 && f64::from(*accuracy_m) <= radius / 2.0 => Grade::Strong,
-            _ => Grade::Weak,
-        },
-        _ => Grade::Strong,
+        Strength::App => Weight::default(),
     }
 }

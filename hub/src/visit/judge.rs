@@ -2,9 +2,8 @@
 //! came.
 //!
 //! A stay is a qualified visit when one of these is true, in opening hours:
-//! * radio or app prove a dwell of `min_dwell_beacon`: from strong evidence to the next, less the time in between that was only weak, and with a loud
-//!   moment or mostly strong evidence;
-//! * these and positions together prove one of `min_dwell_position`;
+//! * radio or app heard her for `min_dwell_beacon`, and the score of all that was told says that she was inside ([`Stay::score`]);
+//! * positions, and radio and app with such a score, put her there for `min_dwell_position`;
 //! * somebody at the counter had her card, ticket or order in hand.
 
 use std::{collections::BTreeSet, str::FromStr, time::Duration};
@@ -16,17 +15,14 @@ use serde::{Deserialize, Serialize};
 use crate::{
     identity::member::words,
     visit::{
-        Grade, Kind, Label,
+        Kind, Label,
         span::{Span, Spans},
         stay::{Rules, Stay, millis},
     },
 };
 
 /// Counts up when the same evidence may give other figures.
-pub const MACHINE: u32 = 3;
-
-/// So long a gateway waits for somebody whom it does not hear any more (its `silence`).
-const SILENCE: Duration = Duration::from_secs(180);
+pub const MACHINE: u32 = 4;
 
 words! {
     /// How much a visit can be relied on (field/geofence.md 3).
@@ -165,48 +161,21 @@ impl Stay {
     }
 
     fn is_long_enough(&self, rules: &VisitRules) -> bool {
-        let with_position = || self.proven_ms(&united(&self.radio(), &self.position).joined(rules.gap_counted));
-        !self.moments.is_empty()
-            || self.is_proven_by_radio(rules)
-            || (!self.position.is_empty() && with_position() >= millis(rules.min_dwell_position))
+        !self.moments.is_empty() || self.is_proven_by_radio(rules) || self.is_proven_with_positions(rules)
     }
 
-    /// Dwell reached by radio or app, and by the radio loud enough, or while a position said "inside" too: a wall may deceive one of them, not both.
     fn is_proven_by_radio(&self, rules: &VisitRules) -> bool {
-        let radio = self.radio();
-        let is_sure = || self.is_loud() || !self.told().is_empty() || !self.position.common(&radio).is_empty();
-        self.proven_ms(&radio) >= millis(rules.min_dwell_beacon) && is_sure()
+        self.proven(rules).length() >= millis(rules.min_dwell_beacon)
     }
 
-    /// Bodies take 10 dB for a while, so who is inside is sometimes heard faintly, and yet loudly in between; through a wall, around the border, and
-    /// loudly now and then by chance. So a quarter of what was told must be loud, or else most of it and most of the time strong.
-    fn is_loud(&self) -> bool {
-        let (all, told) = (self.medians.len(), |least| self.medians.values().filter(|grade| **grade >= least).count());
-        let mostly = self.strong.length() >= self.weak.length() && (all == 0 || told(Grade::Strong) * 2 > all);
-        let loud = told(Grade::Loud);
-        mostly || (loud > 0 && loud * 4 >= all)
+    fn is_proven_with_positions(&self, rules: &VisitRules) -> bool {
+        let all = united(&self.proven(rules), &self.position).joined(rules.gap_counted);
+        !self.position.is_empty() && all.length() >= millis(rules.min_dwell_position)
     }
 
-    /// The app's word, and strong evidence of the radio. Loud moments that lie farther apart than a gateway waits in silence are moments, and no
-    /// stay between them: beside a wall they come by chance.
-    fn radio(&self) -> Spans {
-        united(&self.strong.joined(SILENCE), &self.told())
-    }
-
-    /// The dwell inside `sure` spans, less the part that rests on weak evidence alone.
-    fn proven_ms(&self, sure: &Spans) -> i64 {
-        let weak = self.weak.common(sure);
-        sure.length() - (weak.length() - weak.common(&united(&self.strong, &self.told())).length())
-    }
-
-    /// The app's word, without the stays in which it heard the beacon too faintly for somebody inside.
-    fn told(&self) -> Spans {
-        let is_faint = |span: &Span| self.words.range(span.0..=span.1).any(|(_, word)| word.faint);
-        let mut told: Spans = self.app.iter().filter(|span| !is_faint(span)).collect();
-        for (first, word) in self.words.iter().filter(|(_, word)| !word.faint) {
-            told.insert(Span(*first, word.until), Duration::ZERO);
-        }
-        told
+    /// When radio or app heard her; nothing, if what they heard rather came through the wall.
+    fn proven(&self, rules: &VisitRules) -> Spans {
+        if self.score(&rules.score) >= 0.0 { self.heard(&rules.score) } else { Spans::default() }
     }
 
     fn confidence(&self, rules: &VisitRules) -> Confidence {

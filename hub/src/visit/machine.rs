@@ -5,13 +5,13 @@
 //! one visit, and late or repeated events change nothing or the right thing. Evidence in front of the store never makes a visit: it joins a visit
 //! nearby in time, or stands as a passer-by. Only what was *told* (so that an offer fires once) depends on the order of arrival.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use passage_protocol::{Millis, Phase, Signal, Zone};
 use uuid::Uuid;
 
 use crate::visit::{
-    Evidence, Grade, Kind, Label, Reason, RevisedBecause, Source,
+    Evidence, Kind, Label, Reason, RevisedBecause, Source,
     evidence::Place,
     span::{Span, Spans},
     stay::{Rules, Stay, Told, Word, millis},
@@ -169,11 +169,9 @@ fn unite(all: &mut Stay, stay: &Stay, rules: &Rules<'_>) {
     all.app.insert_all(&stay.app, gap);
     all.position.insert_all(&stay.position, gap);
     all.outside.insert_all(&stay.outside, gap);
-    all.strong.insert_all(&stay.strong, Duration::ZERO);
-    all.weak.insert_all(&stay.weak, Duration::ZERO);
     all.moments.extend(&stay.moments);
-    for (at, median) in &stay.medians {
-        hear(all, *at, *median);
+    for (at, level) in &stay.levels {
+        hear(all, *at, *level);
     }
     for (first, word) in &stay.words {
         listen(all, *first, *word);
@@ -185,25 +183,15 @@ fn insert(all: &mut Stay, place: Place, evidence: &Evidence, rules: &Rules<'_>) 
     match place {
         Place::Inside(Kind::Beacon) => {
             all.beacon.insert(span, gap);
-            // Who leaves is heard from afar at last.
+            // Who leaves is heard from afar at last; that says nothing about before.
             if evidence.phase != Phase::Exit {
-                hear(all, span.1, evidence.grade);
-            }
-            match (evidence.grade, evidence.phase) {
-                // Who leaves is heard from afar at last; that says nothing about before.
-                (Grade::Weak, Phase::Exit) => {}
-                (Grade::Weak, _) => all.weak.insert(evidence.vouched(), Duration::ZERO),
-                _ => {
-                    all.strong.insert(evidence.vouched(), Duration::ZERO);
-                    // A stay begins only with what is loud enough.
-                    all.strong.insert(Span(span.0, span.0), Duration::ZERO);
-                }
+                evidence.weight.above_db.into_iter().for_each(|level| hear(all, span.1, level));
             }
         }
         Place::Inside(Kind::App) => {
             all.app.insert(span, gap);
-            if let Some(count) = evidence.words() {
-                listen(all, span.0, Word { count, until: span.1, faint: evidence.grade < Grade::Strong });
+            if let Some((count, above_db)) = evidence.words().zip(evidence.weight.above_db) {
+                listen(all, span.0, Word { count, until: span.1, above_db });
             }
         }
         Place::Inside(Kind::Position) => all.position.insert(span, gap),
@@ -214,10 +202,10 @@ fn insert(all: &mut Stay, place: Place, evidence: &Evidence, rules: &Rules<'_>) 
     }
 }
 
-/// Keeps the louder of two medians of one time.
-fn hear(all: &mut Stay, at: Millis, median: Grade) {
-    let known = all.medians.entry(at).or_insert(median);
-    *known = median.max(*known);
+/// Keeps the louder of two levels of one time.
+fn hear(all: &mut Stay, at: Millis, level: i8) {
+    let known = all.levels.entry(at).or_insert(level);
+    *known = level.max(*known);
 }
 
 /// Keeps what an app told last of one of its stays: it rests on the most words.
@@ -234,7 +222,7 @@ fn measure(stay: &mut Stay, place: Place, evidence: &Evidence) {
     let accuracy = evidence.accuracy_m().filter(|a| *a > 0.0);
     stay.accuracy_m = stay.accuracy_m.into_iter().chain(accuracy).reduce(f32::min);
     stay.rssi = stay.rssi.max(evidence.rssi());
-    stay.fine |= accuracy.is_some() && evidence.grade == Grade::Strong;
+    stay.fine |= evidence.weight.fine;
 }
 
 /// The visits that a set of evidence makes: runs of evidence inside, each with what was seen outside around it, and the runs outside that stand alone.
@@ -258,10 +246,8 @@ fn part(all: &Stay, hull: Span) -> Stay {
         beacon: all.beacon.within(hull),
         app: all.app.within(hull),
         words: all.words.range(hull.0..=hull.1).map(|(first, word)| (*first, *word)).collect(),
-        medians: all.medians.range(hull.0..=hull.1).map(|(at, median)| (*at, *median)).collect(),
+        levels: all.levels.range(hull.0..=hull.1).map(|(at, level)| (*at, *level)).collect(),
         position: all.position.within(hull),
-        strong: all.strong.within(hull),
-        weak: all.weak.within(hull),
         moments: all.moments.iter().copied().filter(|(at, _)| hull.holds(Span(*at, *at))).collect(),
         ..Stay::new(Uuid::nil())
     }

@@ -5,10 +5,11 @@ pub mod evidence;
 pub mod judge;
 pub mod machine;
 pub mod regular;
+mod score;
 pub mod span;
 pub mod stay;
 
-pub use evidence::{Evidence, Grade, Kind, Source, grade};
+pub use evidence::{Evidence, Kind, Source, Weight, weigh};
 pub use judge::{Confidence, Figures, Reason, RevisedBecause};
 pub use machine::{Cause, Change, Machine, VisitChange};
 pub use stay::{Rules, Stay};

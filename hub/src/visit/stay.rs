@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::visit::{
-    Grade, Kind, Label, Reason, RevisedBecause,
+    Kind, Label, Reason, RevisedBecause,
     judge::Figures,
     span::{Span, Spans},
 };
@@ -46,15 +46,9 @@ pub struct Stay {
     pub words: BTreeMap<Millis, Word>,
     /// Inside by position.
     pub position: Spans,
-    /// The part of `beacon` that was loud enough for somebody inside.
+    /// How much louder than where a stay begins the radio heard her when it told that she came and is there, dB, by the time of the last evidence.
     #[serde(default)]
-    pub strong: Spans,
-    /// The part of `beacon` that may have come through the wall.
-    #[serde(default)]
-    pub weak: Spans,
-    /// How loud the radio heard her when it told that she came and is there, by the time of the last evidence.
-    #[serde(default)]
-    pub medians: BTreeMap<Millis, Grade>,
+    pub levels: BTreeMap<Millis, i8>,
     /// Moments at the counter.
     #[serde(default)]
     pub moments: BTreeSet<(Millis, Kind)>,
@@ -105,8 +99,9 @@ pub struct Word {
     pub count: u32,
     /// Last evidence.
     pub until: Millis,
-    /// Too faint, all words taken together, for somebody inside.
-    pub faint: bool,
+    /// How much louder than where a stay begins, all words taken together, dB.
+    #[serde(default)]
+    pub above_db: i8,
 }
 
 /// The figures with which a visit was last closed.
@@ -135,9 +130,7 @@ impl Stay {
             app: Spans::default(),
             words: BTreeMap::new(),
             position: Spans::default(),
-            strong: Spans::default(),
-            weak: Spans::default(),
-            medians: BTreeMap::new(),
+            levels: BTreeMap::new(),
             moments: BTreeSet::new(),
             outside: Spans::default(),
             fine: false,
@@ -175,12 +168,12 @@ impl Stay {
 
     /// True if `other` has the same evidence inside or, if it was never inside, the same outside.
     pub(crate) fn has_evidence_of(&self, other: &Self) -> bool {
-        fn inside(stay: &Stay) -> [&Spans; 5] {
-            [&stay.beacon, &stay.app, &stay.position, &stay.strong, &stay.weak]
+        fn inside(stay: &Stay) -> [&Spans; 3] {
+            [&stay.beacon, &stay.app, &stay.position]
         }
         inside(self) == inside(other)
             && self.words == other.words
-            && self.medians == other.medians
+            && self.levels == other.levels
             && self.moments == other.moments
             && (self.was_inside() || self.outside == other.outside)
     }

@@ -7,7 +7,7 @@ use passage_protocol::Strength;
 use proptest::prelude::*;
 
 use super::*;
-use crate::visit::{Confidence, Figures, grade};
+use crate::visit::{Confidence, Figures, Weight, weigh};
 
 mod proof;
 mod property;
@@ -52,7 +52,7 @@ fn evidence(kind: u8, first: i64, last: i64) -> Evidence {
         Signal::Position => Strength::Position { p: 0.9, accuracy_m: 12.0 },
     };
     Evidence {
-        grade: grade(signal, &strength, &PresenceRules::default(), Some(30.0)),
+        weight: weigh(&strength, &PresenceRules::default(), Some(30.0)),
         source: Source::Gateway { gateway: "gw-1".parse().unwrap(), zone, fence_kind, signal, strength },
         phase: Phase::Dwell,
         first: Millis(first),

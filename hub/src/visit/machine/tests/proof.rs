@@ -2,20 +2,16 @@
 
 use super::*;
 
-/// Heard by the radio as if through the wall.
-pub(super) fn quiet(first: i64, last: i64, phase: Phase) -> Evidence {
-    let mut heard = Evidence { phase, grade: Grade::Weak, ..evidence(0, first, last) };
-    if let Source::Gateway { strength, .. } = &mut heard.source {
-        *strength = Strength::Radio { rssi: -81, count: 9 };
-    }
-    heard
+/// Heard by the radio so much louder than where a stay begins, dB.
+pub(super) fn heard(first: i64, last: i64, phase: Phase, above_db: i8) -> Evidence {
+    Evidence { phase, weight: Weight { above_db: Some(above_db), fine: false }, ..evidence(0, first, last) }
 }
 
 /// Told by the app, which heard the beacon in `count` words.
-pub(super) fn told(first: i64, last: i64, phase: Phase, count: u32, grade: Grade) -> Evidence {
-    let mut heard = Evidence { phase, grade, ..evidence(1, first, last) };
+pub(super) fn told(first: i64, last: i64, phase: Phase, count: u32, above_db: i8) -> Evidence {
+    let mut heard = Evidence { phase, weight: Weight { above_db: Some(above_db), fine: false }, ..evidence(1, first, last) };
     if let Source::Gateway { strength, .. } = &mut heard.source {
-        *strength = Strength::Radio { rssi: if grade == Grade::Weak { -84 } else { -64 }, count };
+        *strength = Strength::Radio { rssi: -75 + above_db, count };
     }
     heard
 }
@@ -41,7 +37,7 @@ fn the_radio_proves_more_than_positions_and_two_ways_of_knowing_more_than_one() 
     let (radio, position) = (evidence(0, 100 * MIN, 110 * MIN), evidence(2, 100 * MIN, 110 * MIN));
     assert_eq!(proof(std::slice::from_ref(&radio)), (vec![Kind::Beacon], Confidence::High, vec![]));
     assert_eq!(proof(std::slice::from_ref(&position)), (vec![Kind::Position], Confidence::Medium, vec![]));
-    let coarse = Evidence { grade: Grade::Weak, ..position.clone() };
+    let coarse = Evidence { weight: Weight::default(), ..position.clone() };
     assert_eq!(proof(std::slice::from_ref(&coarse)), (vec![Kind::Position], Confidence::Low, vec![]));
     let short = evidence(0, 101 * MIN, 102 * MIN);
     assert_eq!(proof(&[coarse, short]), (vec![Kind::Beacon, Kind::Position], Confidence::High, vec![]));
@@ -66,19 +62,14 @@ fn a_ticket_extends_the_stay_and_opens_nothing_for_offers() {
 
 #[test]
 fn who_is_heard_through_the_wall_for_an_hour_was_not_inside() {
-    let wall = [
-        evidence(0, 100 * MIN, 100 * MIN + 20_000),
-        quiet(100 * MIN, 102 * MIN, Phase::Dwell),
-        quiet(100 * MIN, 105 * MIN, Phase::Dwell),
-        quiet(100 * MIN, 110 * MIN, Phase::Dwell),
-        quiet(100 * MIN, 120 * MIN, Phase::Dwell),
-        quiet(100 * MIN, 131 * MIN, Phase::Exit),
-    ];
+    let marks = [(20, 1), (120, -6), (300, -6), (600, -6), (1_200, 2)];
+    let mut wall: Vec<Evidence> = marks.map(|(s, db)| heard(100 * MIN, 100 * MIN + s * 1_000, Phase::Dwell, db)).into();
+    wall.push(heard(100 * MIN, 131 * MIN, Phase::Exit, -6));
     assert_eq!(proof(&wall).2, [Reason::Weak]);
     assert_eq!(one(&wall).label, Label::PasserBy);
     // A visitor is heard clearly at the marks, and faintly at the door.
-    let visit = [evidence(0, 100 * MIN, 100 * MIN + 20_000), evidence(0, 100 * MIN, 102 * MIN), quiet(100 * MIN, 103 * MIN, Phase::Exit)];
-    assert_eq!(proof(&visit).2, []);
+    let visit = [(100, Phase::Enter, 11), (102, Phase::Dwell, 11), (103, Phase::Exit, -9)];
+    assert_eq!(proof(&visit.map(|(last, phase, db)| heard(100 * MIN, last * MIN, phase, db))).2, []);
 }
 
 #[test]
@@ -90,11 +81,9 @@ fn the_reasons_of_an_excluded_stay_are_all_kept() {
 
 #[test]
 fn an_app_that_heard_the_beacon_faintly_all_the_time_was_not_inside() {
-    let once = told(100 * MIN, 100 * MIN, Phase::Enter, 1, Grade::Strong);
-    let (faint, loud) = (
-        |count| told(100 * MIN, 110 * MIN, Phase::Exit, count, Grade::Weak),
-        |count| told(100 * MIN, 110 * MIN, Phase::Exit, count, Grade::Strong),
-    );
+    let once = told(100 * MIN, 100 * MIN, Phase::Enter, 1, 11);
+    let (faint, loud) =
+        (|count| told(100 * MIN, 110 * MIN, Phase::Exit, count, -9), |count| told(100 * MIN, 110 * MIN, Phase::Exit, count, 11));
     assert_eq!(proof(&[once.clone(), faint(4)]).2, [Reason::Weak]);
     assert_eq!(proof(&[once.clone(), loud(4)]).2, []);
     // Whichever comes first: the one that rests on more words counts.
@@ -103,26 +92,36 @@ fn an_app_that_heard_the_beacon_faintly_all_the_time_was_not_inside() {
     assert_eq!(proof(&[evidence(1, 100 * MIN, 110 * MIN)]).2, []);
 }
 
+/// What the radio tells at the marks of ten minutes, so much louder than where a stay begins.
+fn levels(all: [i8; 4]) -> Vec<Evidence> {
+    [100, 102, 105, 110].into_iter().zip(all).map(|(last, db)| heard(100 * MIN, last * MIN, Phase::Dwell, db)).collect()
+}
+
 #[test]
 fn a_body_in_between_does_not_undo_what_was_loud_and_lingering_about_the_border_proves_nothing() {
-    let heard = |last: i64, grade| Evidence { grade, ..evidence(0, 100 * MIN, last * MIN) };
-    let border = [heard(100, Grade::Strong), heard(102, Grade::Plain), heard(105, Grade::Weak), heard(110, Grade::Plain)];
-    assert_eq!(proof(&border).2, [Reason::Weak]);
-    let behind_a_body = [heard(100, Grade::Strong), heard(102, Grade::Loud), heard(105, Grade::Weak), heard(110, Grade::Plain)];
-    assert_eq!(proof(&behind_a_body).2, []);
-    let steady = [heard(100, Grade::Strong), heard(102, Grade::Strong), heard(105, Grade::Plain)];
-    assert_eq!(proof(&steady).2, []);
-    // One loud moment of many is chance.
-    let an_hour = [100, 102, 105, 110, 120, 140].map(|last| heard(last, if last == 105 { Grade::Loud } else { Grade::Plain }));
-    assert_eq!(proof(&an_hour).2, [Reason::Weak]);
+    assert_eq!(proof(&levels([1, -2, -6, -2])).2, [Reason::Weak]);
+    assert_eq!(proof(&levels([1, 9, -6, -1])).2, []);
+    assert_eq!(proof(&levels([2, 1, 1, -1])).2, []);
+    assert_eq!(proof(&levels([-4, -4, 9, -4])).2, [Reason::Weak], "one loud moment of many is chance");
 }
 
 #[test]
 fn what_the_radio_hears_about_the_border_counts_while_a_position_says_inside_too() {
-    let heard = |last: i64, grade| Evidence { grade, ..evidence(0, 100 * MIN, last * MIN) };
-    let border = [heard(100, Grade::Strong), heard(102, Grade::Plain), heard(104, Grade::Plain)];
-    let (here, elsewhen) = (evidence(2, 101 * MIN, 102 * MIN), evidence(2, 104 * MIN + 10_000, 104 * MIN + 30_000));
-    assert_eq!(proof(&border).2, [Reason::Weak]);
-    assert_eq!(proof(&[&border[..], &[here]].concat()).2, []);
-    assert_ne!(proof(&[&border[..], &[elsewhen]].concat()).2, [], "it must be at the same time");
+    let border = &levels([1, -2, -2, -1])[..3];
+    let (here, elsewhen) = (evidence(2, 101 * MIN, 102 * MIN), evidence(2, 105 * MIN + 10_000, 105 * MIN + 30_000));
+    assert_eq!(proof(border).2, [Reason::Weak]);
+    assert_eq!(proof(&[border, &[here.clone()]].concat()).2, []);
+    assert_ne!(proof(&[border, &[elsewhen]].concat()).2, [], "it must be at the same time");
+    // A wall that takes 20 dB is not outweighed.
+    let wall = &levels([1, -15, -15, -15])[..3];
+    assert_eq!(proof(&[wall, &[here]].concat()).2, [Reason::Weak]);
+}
+
+#[test]
+fn radio_and_app_weigh_against_each_other() {
+    let app = |above_db| told(100 * MIN, 110 * MIN, Phase::Dwell, 4, above_db);
+    let (quiet, loud) = (levels([-1, -1, 0, 0]), levels([9, 8, 9, 9]));
+    assert_eq!(proof(&[&quiet[..], &[app(6)]].concat()).2, [], "the radio is unsure, the app is not");
+    assert_eq!(proof(&[&quiet[..], &[app(1)]].concat()).2, [Reason::Weak]);
+    assert_eq!(proof(&[&loud[..], &[app(1)]].concat()).2, []);
 }

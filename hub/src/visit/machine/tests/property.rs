@@ -1,18 +1,18 @@
 //! What holds for any evidence in any order.
 
 use super::{
-    proof::{quiet, told},
+    proof::{heard, told},
     *,
 };
 
 fn any_evidence() -> impl Strategy<Value = Evidence> {
     let phases = prop_oneof![Just(Phase::Enter), Just(Phase::Dwell), Just(Phase::Exit)];
     (0_u8..10, 0_i64..700, 0_i64..25, phases).prop_map(|(kind, at, length, phase)| match kind {
-        5 => quiet(at * MIN, (at + length) * MIN, phase),
+        5 => heard(at * MIN, (at + length) * MIN, phase, -6),
         6 => Evidence::counter(Kind::Till, Millis(at * MIN)),
         7 => Evidence::counter(Kind::Pickup, Millis(at * MIN)),
-        8 => told(at * MIN, (at + length) * MIN, phase, 1 + u32::try_from(length).unwrap(), Grade::Weak),
-        9 => told(at * MIN, (at + length) * MIN, phase, 1 + u32::try_from(length).unwrap(), Grade::Strong),
+        8 => told(at * MIN, (at + length) * MIN, phase, 1 + u32::try_from(length).unwrap(), -9),
+        9 => told(at * MIN, (at + length) * MIN, phase, 1 + u32::try_from(length).unwrap(), 11),
         _ => Evidence { phase, ..evidence(kind, at * MIN, (at + length) * MIN) },
     })
 }
