@@ -105,7 +105,7 @@ impl Worker {
             }
             if let Err(error) = step.run(&mut tx, member, &group).await {
                 // The whole transaction is lost; what was good in it is done again in the next round.
-                drop(tx);
+                tx.roll_back().await?;
                 return self.failed(&group, error, now).await;
             }
             done += group.len();
@@ -153,7 +153,7 @@ impl Worker {
             }
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => {
-                drop(tx);
+                tx.roll_back().await?;
                 tracing::error!(%error, kind = todo.kind.word(), reference = todo.reference, "work fails even alone and was parked");
                 let mut tx = self.db.begin().await?;
                 work::park(&mut tx, todo, &error.to_string(), now).await?;

@@ -276,6 +276,15 @@ impl Tx {
         Ok(())
     }
 
+    /// Takes it back, and with it its locks. Of a transaction that is only dropped, the server hears some time later.
+    pub async fn roll_back(self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(tx) => tx.rollback().await?,
+            Self::Postgres(tx, given_up) => answer(&given_up, tx.rollback()).await?,
+        }
+        Ok(())
+    }
+
     /// True on SQLite.
     pub fn is_sqlite(&self) -> bool {
         matches!(self, Self::Sqlite(_))
