@@ -63,11 +63,17 @@ impl Bounds {
         lat >= self.south && lat <= self.north && lon >= self.west && lon <= self.east
     }
 
-    /// The same box as one or two that lie between -180 and 180.
+    /// The same box as one or two that lie between -180 and 180. What ends on that meridian holds it under both of its names.
     pub(super) fn parts(self) -> impl Iterator<Item = Self> {
-        let over = self.east > 180.0;
         let first = Self { east: self.east.min(180.0), ..self };
-        let second = Self { west: -180.0, east: self.east - 360.0, ..self };
-        std::iter::once(first).chain(over.then_some(second))
+        let all_around = self.east - self.west >= 360.0;
+        let second = if all_around {
+            None
+        } else if self.east >= 180.0 {
+            Some(Self { west: -180.0, east: self.east - 360.0, ..self })
+        } else {
+            (self.west <= -180.0).then_some(Self { west: 180.0, east: 180.0, ..self })
+        };
+        std::iter::once(first).chain(second)
     }
 }

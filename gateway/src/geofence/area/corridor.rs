@@ -21,12 +21,14 @@ impl Corridor {
         let joined = flat.east - flat.west > 180.0;
         let turn = |c: &Coord<f64>| if joined && c.x < 0.0 { Coord { x: c.x + 360.0, y: c.y } } else { *c };
         let tight = Bounds::around(all().map(turn)).unwrap_or(empty);
-        let plane = Plane::around(f64::midpoint(tight.south, tight.north), f64::midpoint(tight.west, tight.east));
-        let side = |w: &[Coord<f64>]| [w[0], w[1]].map(|c| plane.to_metres(c.y, turn(&c).x));
+        // Places are asked for in the frame of the widened box, which may be a turn further on.
+        let bounds = tight.widened(buffer_m);
+        let plane = Plane::around(f64::midpoint(tight.south, tight.north), bounds.frame(f64::midpoint(tight.west, tight.east)));
+        let side = |w: &[Coord<f64>]| [w[0], w[1]].map(|c| plane.to_metres(c.y, bounds.frame(c.x)));
         let sides: Vec<[[f64; 2]; 2]> = lines.iter().flat_map(|line| line.0.windows(2).map(side)).collect();
         let length: f64 = sides.iter().map(|[a, b]| (b[0] - a[0]).hypot(b[1] - a[1])).sum();
         let area_m2 = 2.0 * length * buffer_m + std::f64::consts::PI * buffer_m * buffer_m;
-        (Self { plane, sides, buffer_m }, tight.widened(buffer_m), area_m2)
+        (Self { plane, sides, buffer_m }, bounds, area_m2)
     }
 
     /// Metres to the border; positive inside.

@@ -107,6 +107,36 @@ fn what_crosses_longitude_180_is_whole_on_both_sides() {
 }
 
 #[test]
+fn a_corridor_beside_longitude_180_is_whole_whatever_its_width() {
+    for side in [1.0, -1.0] {
+        let line = LineString::from(vec![(side * 179.99, 48.0), (side * 179.98, 48.0)]);
+        for buffer_m in [50.0, 500.0, 2000.0] {
+            let shape = Shape::Corridor { lines: MultiLineString(vec![line.clone()]), buffer_m };
+            let index = super::super::Containment::new([&shape]);
+            for lon in [179.99, 179.985, 179.98] {
+                assert_eq!(index.holders(48.0, side * lon).count(), 1, "{buffer_m} m around {}", side * lon);
+                assert!((Area::new(&shape).inside_m(48.0, side * lon) - buffer_m).abs() < 0.1);
+            }
+            // 0.005 degrees beyond 180, 1,116 m from the end of the line.
+            assert_eq!(index.holders(48.0, side * -179.995).count(), usize::from(buffer_m > 1200.0), "{buffer_m} m");
+        }
+    }
+}
+
+#[test]
+fn what_ends_at_longitude_180_holds_it_under_both_names() {
+    let east = polygon(vec![vec![(179.9, 48.0), (180.0, 48.0), (180.0, 48.1), (179.9, 48.1), (179.9, 48.0)]]);
+    let west = polygon(vec![vec![(-180.0, 48.0), (-179.9, 48.0), (-179.9, 48.1), (-180.0, 48.1), (-180.0, 48.0)]]);
+    let shapes = [Shape::Area(MultiPolygon(vec![east])), Shape::Area(MultiPolygon(vec![west]))];
+    let index = super::super::Containment::new(&shapes);
+    for (lon, held) in [(180.0, &[0, 1][..]), (-180.0, &[0, 1]), (179.95, &[0]), (-179.95, &[1]), (0.0, &[])] {
+        let mut found: Vec<usize> = index.holders(48.05, lon).collect();
+        found.sort_unstable();
+        assert_eq!(found, held, "{lon}");
+    }
+}
+
+#[test]
 fn a_circle_around_a_pole_reaches_all_longitudes() {
     let shapes = [Shape::Circle { centre: Point::new(10.0, 89.999), radius_m: 500.0 }];
     let index = super::super::Containment::new(&shapes);
