@@ -11,7 +11,7 @@ use super::Input;
 use crate::{
     health::Health,
     outbox::Outbox,
-    position::{Bound, Broker, Counters, DenyBook, Desk, DeskParts, ListenError, Server, group::Group, wakes},
+    position::{Bound, Broker, Counters, DenyBook, Desk, DeskParts, ListenError, PATIENCE, Server, group::Group, wakes},
     site::Live,
 };
 
@@ -52,7 +52,8 @@ impl Positioning {
         }));
         let server = match config.position_listen {
             Some(listen) => {
-                let server = Server { listen, pinned: pinned.clone(), clock: config.clock.clone(), desk: Arc::clone(&desk) };
+                let (clock, desk) = (config.clock.clone(), Arc::clone(&desk));
+                let server = Server { listen, pinned: pinned.clone(), clock, desk, patience: PATIENCE };
                 Some(server.bind().await?)
             }
             None => None,

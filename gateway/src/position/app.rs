@@ -19,7 +19,7 @@ use super::{
     desk::Turn,
     owntracks,
     places::Places,
-    server::{Shared, Unread, complaint, read},
+    server::{Shared, Unread, complaint},
 };
 use crate::wake::{Proven, Woken};
 
@@ -141,13 +141,13 @@ pub(super) async fn app_event(State(shared): State<Shared>, request: Request) ->
     let now = shared.clock.now();
     let Some(who) = shared.door.admit(request.headers(), request.uri(), now) else { return shared.denied() };
     let (parts, body) = request.into_parts();
-    let body = match read(body).await {
+    let body = match shared.read(body).await {
         Ok(body) => body,
         Err(Unread::TooLarge) => {
             shared.desk.count(Fate::Oversize);
             return complaint(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 256 KiB");
         }
-        Err(Unread::Broken) => return complaint(StatusCode::BAD_REQUEST, "the body did not arrive"),
+        Err(Unread::Broken) => return shared.not_stored(),
     };
     match shared.desk.turn(&who) {
         Turn::Ours => here(&shared, &body, who, now).await,

@@ -71,7 +71,7 @@ reasons! {
     PassedOn = "passed-on",
     /// A body above the limit.
     Oversize = "oversize",
-    /// The decider's queue was full, or the commit failed: the app sends it again.
+    /// The decider's queue was full, the commit failed, or the body did not arrive in time: the app sends it again.
     Busy = "busy",
 }
 

@@ -35,7 +35,7 @@ pub use self::{
     deny::DenyBook,
     desk::{Desk, DeskParts},
     intake::{Admitted, Intake},
-    server::{Bound, ListenError, MAX_BODY, Server},
+    server::{Bound, ListenError, MAX_BODY, PATIENCE, Server},
 };
 
 /// One position of an installation. It lives and dies in the gateway's memory; Debug output hides it.

@@ -30,8 +30,8 @@ use super::{
 pub const MAX_BODY: usize = 256 * 1024;
 /// What is swallowed above that, so that the client reads our answer instead of a broken connection.
 const MAX_SWALLOWED: usize = 8 * MAX_BODY;
-/// How long a body may take. Machine time.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a body may take, unless somebody says otherwise. Machine time.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Takes positions and app events over HTTP. Put TLS in front of it outside a trusted network.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub struct Server {
     pub clock: Clock,
     /// Where reports go.
     pub desk: Arc<Desk>,
+    /// How long a body may take, see [`PATIENCE`].
+    pub patience: Duration,
 }
 
 /// The address cannot be listened on.
@@ -69,6 +71,7 @@ pub(super) struct Hall {
     pub(super) clock: Clock,
     pub(super) desk: Arc<Desk>,
     forward: Option<Forward>,
+    patience: Duration,
 }
 
 pub(super) type Shared = Arc<Hall>;
@@ -86,7 +89,7 @@ impl Server {
     pub fn router(self) -> Router {
         let forward = self.desk.group.as_ref().and_then(|_| Forward::new());
         let door = Door::new(self.pinned, Arc::clone(&self.desk.denied));
-        let hall = Hall { door, clock: self.clock, desk: self.desk, forward };
+        let hall = Hall { door, clock: self.clock, desk: self.desk, forward, patience: self.patience };
         Router::new().route("/v1/app/events", post(app::app_event)).fallback(owntracks_report).with_state(Arc::new(hall))
     }
 }
@@ -122,14 +125,14 @@ async fn owntracks_report(State(shared): State<Shared>, request: Request) -> Res
     let now = shared.clock.now();
     let Some(who) = shared.door.admit(request.headers(), request.uri(), now) else { return shared.denied() };
     let (parts, body) = request.into_parts();
-    let body = match read(body).await {
+    let body = match shared.read(body).await {
         Ok(body) if body.iter().all(u8::is_ascii_whitespace) => return accepted("[]".to_owned()),
         Ok(body) => body,
         Err(Unread::TooLarge) => {
             shared.desk.count(Fate::Oversize);
             return accepted("[]".to_owned());
         }
-        Err(Unread::Broken) => return StatusCode::BAD_REQUEST.into_response(),
+        Err(Unread::Broken) => return shared.not_stored(),
     };
     match shared.desk.turn(&who) {
         Turn::Ours => {
@@ -164,8 +167,17 @@ impl Hall {
                  `positions.group` is the one of its `position_listen`, and can be reached from here"
             );
         }
+        self.not_stored()
+    }
+
+    /// Nothing was stored. Apps forget what is answered with 4xx, and send again what is answered so.
+    pub(super) fn not_stored(&self) -> Response {
         self.desk.count(Fate::Busy);
         unavailable()
+    }
+
+    pub(super) async fn read(&self, body: Body) -> Result<Bytes, Unread> {
+        timeout(self.patience, read_all(body)).await.unwrap_or(Err(Unread::Broken))
     }
 
     pub(super) fn denied(&self) -> Response {
@@ -187,13 +199,11 @@ pub(super) fn complaint(status: StatusCode, why: &str) -> Response {
     (status, axum::Json(serde_json::json!({ "error": why }))).into_response()
 }
 
+/// Why there is no body.
 pub(super) enum Unread {
     TooLarge,
+    /// It did not arrive, or not in time.
     Broken,
-}
-
-pub(super) async fn read(body: Body) -> Result<Bytes, Unread> {
-    timeout(PATIENCE, read_all(body)).await.unwrap_or(Err(Unread::Broken))
 }
 
 async fn read_all(body: Body) -> Result<Bytes, Unread> {

@@ -71,7 +71,8 @@ async fn the_server_ends_when_it_is_told_to() {
         counters: Arc::default(),
     };
     let desk = Arc::new(Desk::new(parts));
-    let server = Server { listen: "127.0.0.1:0".parse().unwrap(), pinned: Pinned::default(), clock: Clock::stepped(NOW), desk };
+    let server =
+        Server { listen: "127.0.0.1:0".parse().unwrap(), pinned: Pinned::default(), clock: Clock::stepped(NOW), desk, patience: PATIENCE };
     let bound = server.bind().await.unwrap();
     let stop = CancellationToken::new();
     let (address, run) = (bound.local_addr(), tokio::spawn(bound.run(stop.clone())));

@@ -103,6 +103,15 @@ impl Bench {
     }
 
     async fn with(set_waypoints: bool) -> Self {
+        Self::of(set_waypoints, PATIENCE).await
+    }
+
+    /// A server that waits only so long for a body.
+    async fn hasty() -> Self {
+        Self::of(false, std::time::Duration::from_millis(300)).await
+    }
+
+    async fn of(set_waypoints: bool, patience: std::time::Duration) -> Self {
         let (sender, inputs) = mpsc::channel(2);
         let (counters, clock, stop) = (Arc::new(Counters::default()), Clock::stepped(NOW), CancellationToken::new());
         let positions = passage_config::Positions {
@@ -122,7 +131,8 @@ impl Bench {
             counters: Arc::clone(&counters),
         };
         let pinned = Pinned::from_base64([hub_key().public().as_str()]).unwrap();
-        let server = Server { listen: "127.0.0.1:0".parse().unwrap(), pinned, clock: clock.clone(), desk: Arc::new(Desk::new(parts)) };
+        let desk = Arc::new(Desk::new(parts));
+        let server = Server { listen: "127.0.0.1:0".parse().unwrap(), pinned, clock: clock.clone(), desk, patience };
         let bound = server.bind().await.unwrap();
         let base = format!("http://{}", bound.local_addr());
         tokio::spawn(bound.run(stop.clone()));

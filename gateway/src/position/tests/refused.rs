@@ -1,5 +1,8 @@
 //! What goes no further, and is answered like the rest.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use super::*;
 
 #[tokio::test]
@@ -107,4 +110,25 @@ async fn the_same_report_again_is_one_and_another_place_at_that_time_is_not() {
     report["acc"] = json!(5);
     bench.post("/pub", report.to_string()).await;
     assert_eq!(got.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_in_time_is_asked_for_again_and_nothing_is_stored() {
+    let mut bench = Bench::hasty().await;
+    let got = bench.decide();
+    let credentials = STANDARD.encode(format!("{WHO}:{}", bench.token));
+    let body = location(60).to_string();
+    let (half, length) = (&body[..body.len() / 2], body.len());
+    for (i, path) in (1..).zip(["/pub", "/v1/app/events"]) {
+        let mut line = tokio::net::TcpStream::connect(bench.base.trim_start_matches("http://")).await.unwrap();
+        let head =
+            format!("POST {path} HTTP/1.1\r\nhost: here\r\nauthorization: Basic {credentials}\r\ncontent-length: {length}\r\n\r\n{half}");
+        line.write_all(head.as_bytes()).await.unwrap();
+        // The line stays open; the server gives up waiting.
+        let mut answer = [0; 12];
+        line.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 503", "{path}");
+        assert_eq!(bench.counters.get(Fate::Busy), i, "{path}");
+    }
+    assert!(got.lock().unwrap().is_empty());
 }
