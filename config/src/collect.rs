@@ -35,14 +35,16 @@ impl Diagnostic {
     /// A place that still lacks its words.
     pub(crate) fn placed(source: &Source, span: &Span) -> Self {
         let place = source.locate(span);
-        Self {
+        let mut placed = Self {
             file: source.file.clone(),
             line: place.line,
             column: place.column,
             length: place.length,
             source: place.source,
             ..Self::empty()
-        }
+        };
+        placed.keep_near();
+        placed
     }
 
     fn empty() -> Self {
@@ -54,6 +56,7 @@ impl Diagnostic {
             column: 1,
             length: 1,
             source: String::new(),
+            skipped: 0,
             label: String::new(),
             mend: String::new(),
         }
@@ -75,7 +78,9 @@ pub(crate) struct Collector {
 impl Collector {
     /// Notes a mistake at `span` of `source`.
     pub(crate) fn at(&self, source: &Source, span: &Span, m: Mistake) {
-        self.placed(&Diagnostic::placed(source, span), m);
+        if self.errors.borrow().len() < MAX_ERRORS {
+            self.placed(&Diagnostic::placed(source, span), m);
+        }
     }
 
     /// Notes a mistake at a place that was kept.
@@ -197,6 +202,7 @@ impl Collector {
             for secret in &secrets {
                 d.source = d.source.replace(secret.as_str(), &"*".repeat(secret.chars().count()));
             }
+            d.shorten();
         }
         errors.sort_by(|a, b| (&a.file, a.line, a.column, a.code).cmp(&(&b.file, b.line, b.column, b.code)));
         Err(Diagnostics(errors))

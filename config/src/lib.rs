@@ -39,7 +39,7 @@ mod web;
 mod world;
 
 pub use diagnostic::{Diagnostic, Diagnostics};
-pub use geofence::{PlainFence, PlainFences, load_fences};
+pub use geofence::{PlainFence, PlainFences, load_fences, read_fences};
 pub use model::*;
 pub use mqtt::read_proxy;
 

@@ -90,16 +90,31 @@ impl<'a> Reader<'a> {
 
     /// Notes each key that nobody asked for.
     pub(crate) fn done(self) {
-        let mut known = self.asked.into_inner();
+        let mut known = self.asked.take();
         let mut seen = std::collections::BTreeSet::new();
         known.retain(|k| seen.insert(*k));
         for e in self.entries.iter().filter(|e| !known.contains(&e.key.as_str())) {
             let near = nearest(&e.key, known.iter().copied());
             let mend =
                 near.map_or_else(|| format!("take it out; the keys here are {}", known.join(", ")), |k| format!("did you mean `{k}`?"));
-            let m = mistake("P005", format!("`{}` is not a key that Passage knows", e.key), "unknown key", mend);
-            self.out.at(self.source, &e.key_span, m);
+            self.unknown(e, mend);
         }
+    }
+
+    /// Where others may add keys: notes only those that nobody asked for and that are probably a key misspelt which is not there. `never` are not.
+    pub(crate) fn done_but_for_foreign(self, never: &[&str]) {
+        let asked = self.asked.borrow();
+        let missing = || asked.iter().copied().filter(|key| !self.entries.iter().any(|e| e.key == *key));
+        for e in self.entries.iter().filter(|e| !asked.contains(&e.key.as_str()) && !never.contains(&e.key.as_str())) {
+            if let Some(key) = nearest(&e.key, missing()) {
+                self.unknown(e, format!("did you mean `{key}`?"));
+            }
+        }
+    }
+
+    fn unknown(&self, e: &Entry, mend: String) {
+        let m = mistake("P005", format!("`{}` is not a key that Passage knows", e.key), "unknown key", mend);
+        self.out.at(self.source, &e.key_span, m);
     }
 }
 

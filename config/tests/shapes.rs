@@ -138,6 +138,80 @@ fn a_file_by_itself_tells_what_is_probably_not_meant() {
     assert_eq!(notes, [("P050", 4), ("P064", 5)]);
 }
 
+/// What is said of a file by itself: mistakes, or else remarks.
+fn told(text: &str) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("drawn.geojson");
+    fs::write(&file, text).unwrap();
+    let said = load_fences(&file).map_or_else(|errors| errors, |read| read.notes);
+    said.to_string().replace(&format!("{}/", dir.path().display()), "")
+}
+
+fn collection(more: &str, features: &[String]) -> String {
+    format!(r#"{{"type":"FeatureCollection",{more}"features":[{}]}}"#, features.join(","))
+}
+
+fn feature(properties: &str, geometry: &str) -> String {
+    format!(r#"{{"type":"Feature","properties":{properties},"geometry":{geometry}}}"#)
+}
+
+#[test]
+fn a_file_in_metres_is_told_in_a_few_lines_that_say_how_to_mend_it() {
+    let corners: Vec<String> = (0..1500).map(|i| format!("[{}.25,{}.5]", 842_000 + i, 6_519_000 + i * i % 97)).collect();
+    let ring = format!(r#"{{"type":"Polygon","coordinates":[[{},{}]]}}"#, corners.join(","), corners[0]);
+    let text = told(&collection("", &[feature("{}", &ring), feature("{}", &ring)]));
+    assert!(text.len() < 1500, "{} bytes", text.len());
+    assert!(text.ends_with("2 errors") && text.matches("error[P057]").count() == 2, "{text}");
+    assert!(text.contains("these are metres, not degrees (and 1500 more here)") && text.contains("EPSG:4326"), "{text}");
+    let line = text.lines().find(|line| line.starts_with("1 | ")).unwrap();
+    let mark = text.lines().find(|line| line.contains('^')).unwrap();
+    assert_eq!(&line[mark.find('^').unwrap()..=mark.rfind('^').unwrap()], "[842000.25,6519000.5]");
+}
+
+#[test]
+fn a_file_that_names_another_coordinate_system_is_refused_once() {
+    let circle = || feature(r#"{"radius_m":300}"#, r#"{"type":"Point","coordinates":[4.83,45.76]}"#);
+    let crs = |name: &str| collection(&format!(r#""crs":{{"type":"name","properties":{{"name":"{name}"}}}},"#), &[circle(), circle()]);
+    let lambert = told(&crs("urn:ogc:def:crs:EPSG::2154"));
+    assert!(lambert.contains("error[P057]") && lambert.contains("EPSG:4326") && lambert.ends_with("1 error"), "{lambert}");
+    for name in ["urn:ogc:def:crs:OGC:1.3:CRS84", "urn:ogc:def:crs:EPSG::4326", "EPSG:4258", "http://www.opengis.net/def/crs/EPSG/0/4326"] {
+        assert!(!told(&crs(name)).contains("P057"), "{name}");
+    }
+    assert!(!told(&collection(r#""crs":null,"#, &[circle()])).contains("error["));
+}
+
+#[test]
+fn members_and_columns_that_others_add_are_not_in_the_way_but_a_slip_of_the_pen_is_told() {
+    let point = r#"{"type":"Point","coordinates":[4.8343,45.7588],"crs":{"type":"name"}}"#;
+    let said = |columns: &str| format!(r#"{{"id":"lyon-drawn","store":"lyon-bellecour","kind":"nearby",{columns}}}"#);
+    let added = r#""metadata":{"licence":"ODbL"},"copyright":"somebody","#;
+    let load = |columns: &str| {
+        let dir = demo();
+        let one = feature(&said(columns), point).replacen('{', r#"{"tippecanoe":{"layer":"x"},"#, 1);
+        fs::write(dir.path().join("geofences/added.geojson"), collection(added, &[one])).unwrap();
+        load_site(dir.path()).map(|site| site.geofences.contains_key(&"lyon-drawn".parse().unwrap()))
+    };
+    assert_eq!(load(r#""radius_m":300,"gid":4,"fid":2,"commune":"Lyon 2e","insee":"69382","radius_km":0.3,"note":null"#), Ok(true));
+    for slip in ["raduis_m", "radius-m", "Radius_m"] {
+        let errors = load(&format!(r#""{slip}":300"#)).unwrap_err().to_string();
+        assert!(errors.contains("error[P005]") && errors.contains("did you mean `radius"), "{slip}: {errors}");
+    }
+}
+
+#[test]
+fn what_is_no_shape_and_ids_given_twice_are_told_as_what_they_are() {
+    let circle = |id: &str| feature(&format!(r#"{{"id":"{id}","radius_m":300}}"#), r#"{"type":"Point","coordinates":[4.83,45.76]}"#);
+    let text = told(&collection("", &[circle("a"), circle("b"), circle("a")]));
+    assert!(
+        text.contains("error[P056]: two geofences have the id \"a\"") && text.contains("number 1 of") && text.ends_with("1 error"),
+        "{text}"
+    );
+    let text = told(&collection("", &[feature("{}", r#"{"type":"GeometryCollection","geometries":[]}"#)]));
+    assert!(text.contains("a geofence cannot be a GeometryCollection") && text.ends_with("1 error"), "{text}");
+    let text = told(&collection("", &[feature("{}", "null")]));
+    assert!(text.contains("error[P058]: this feature has no shape") && text.ends_with("1 error"), "{text}");
+}
+
 fn demo() -> tempfile::TempDir {
     fn copy(from: &Path, to: &Path) {
         fs::create_dir_all(to).unwrap();

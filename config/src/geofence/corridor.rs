@@ -1,6 +1,6 @@
 //! Corridors: a line with metres to either side.
 
-use geo::{Coord, LineString, MultiLineString};
+use geo::{LineString, MultiLineString};
 
 use super::{meridian, position, properties::Measure};
 use crate::{
@@ -28,7 +28,7 @@ fn line(f: &Field<'_>) -> Option<LineString<f64>> {
         let message = format!("this line has {} positions; at most {MAX_POSITIONS} are read", list.len());
         return f.refuse(mistake("P052", message, "too fine", "simplify the line in the map tool"));
     }
-    let mut places: Vec<Coord<f64>> = reader::whole(list.iter().map(position::read).collect())?;
+    let mut places = position::all(&list)?;
     places.dedup();
     if places.len() < 2 {
         return f.refuse(mistake("P053", "this line goes nowhere", "fewer than two different positions", "draw the line again"));

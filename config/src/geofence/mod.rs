@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use geo::Point;
 use passage_protocol::{FenceId, StoreId};
 
-pub use self::plain::{PlainFence, PlainFences, load_fences};
+pub use self::plain::{PlainFence, PlainFences, load_fences, read_fences};
 pub(crate) use self::{country::in_country, rules::rules};
 use crate::{
     collect::{Collector, mistake},

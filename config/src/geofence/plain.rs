@@ -1,6 +1,6 @@
 //! One GeoJSON file by itself, for tools that have no site: any properties, any ids, the same checks of the shapes.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use geo::{Point, coord};
 
@@ -10,6 +10,7 @@ use crate::{
     diagnostic::Diagnostics,
     model::Shape,
     reader::Field,
+    source::Source,
     tree::{Kind, json},
 };
 
@@ -36,38 +37,62 @@ pub struct PlainFences {
     pub notes: Diagnostics,
 }
 
+/// A fence and where it stands in its file.
+struct Drawn<'a> {
+    fence: PlainFence,
+    geometry: Field<'a>,
+    /// Its id, if one is written there.
+    named: Option<Field<'a>>,
+}
+
 /// Reads the GeoJSON file at `file` by itself.
 ///
 /// # Errors
 /// All mistakes of the shapes.
 pub fn load_fences(file: &Path) -> Result<PlainFences, Diagnostics> {
     let (out, notes) = (Collector::default(), Collector::default());
-    let fences = read(file, &out, &notes);
+    let fences = out.read_up_to(file, MAX_FILE).and_then(|source| read(&source, &out, &notes));
+    told(fences, out, notes)
+}
+
+/// The same from text.
+///
+/// # Errors
+/// All mistakes of the shapes.
+pub fn read_fences(text: &str) -> Result<PlainFences, Diagnostics> {
+    let (out, notes) = (Collector::default(), Collector::default());
+    let fences = read(&Source::new("fences.geojson".into(), text.to_owned()), &out, &notes);
+    told(fences, out, notes)
+}
+
+fn told(fences: Option<Vec<PlainFence>>, out: Collector, notes: Collector) -> Result<PlainFences, Diagnostics> {
     let fences = out.finish(fences)?;
     Ok(PlainFences { fences, notes: notes.finish(Some(())).err().unwrap_or_default() })
 }
 
-fn read(file: &Path, out: &Collector, notes: &Collector) -> Option<Vec<PlainFence>> {
-    let source = out.read_up_to(file, MAX_FILE)?;
-    let tree = json::read(&source, out)?;
-    let features = features::all(Field::root(&source, out, &tree))?;
-    let read: Vec<(PlainFence, Field<'_>)> = (0..).zip(&features).filter_map(|(i, f)| feature(f, i, notes)).collect();
+fn read(source: &Source, out: &Collector, notes: &Collector) -> Option<Vec<PlainFence>> {
+    let tree = json::read(source, out)?;
+    let features = features::all(Field::root(source, out, &tree))?;
+    let read: Vec<Drawn<'_>> = (0..).zip(&features).filter_map(|(i, f)| feature(f, i, notes)).collect();
+    twice(&read, notes);
     swapped(&read, notes);
-    Some(read.into_iter().map(|(fence, _)| fence).collect())
+    Some(read.into_iter().map(|drawn| drawn.fence).collect())
 }
 
-fn feature<'a>(f: &Field<'a>, index: usize, notes: &Collector) -> Option<(PlainFence, Field<'a>)> {
+fn feature<'a>(f: &Field<'a>, index: usize, notes: &Collector) -> Option<Drawn<'a>> {
     let r = f.clone().table()?;
     r.need("type", "\"type\": \"Feature\"", |f| f.choice(&[("Feature", ())]));
     let properties = r.find("properties").filter(|p| p.is_table()).and_then(Field::table);
     let measure = properties.as_ref().map(properties::measure).unwrap_or_default();
-    let named = properties.as_ref().and_then(|p| p.find("id")).and_then(|f| id(&f)).or_else(|| r.find("id").and_then(|f| id(&f)));
+    let named = |f: Field<'a>| Some((id(&f)?, f));
+    let named = properties.as_ref().and_then(|p| p.find("id")).and_then(named).or_else(|| r.find("id").and_then(named));
     let geometry = r.need("geometry", "\"geometry\": { \"type\": \"Polygon\", .. }", Some)?;
     let shape = shape::read(geometry.clone(), &measure)?;
     if let Some(m) = checks::wrong_size(&shape).filter(|_| !measure.any_size) {
         notes.at(f.source, &geometry.node.span, m);
     }
-    Some((PlainFence { id: named.unwrap_or_else(|| index.to_string()), shape }, geometry))
+    let (id, named) = named.map_or_else(|| (index.to_string(), None), |(id, field)| (id, Some(field)));
+    Some(Drawn { fence: PlainFence { id, shape }, geometry, named })
 }
 
 /// Numbers and texts can be ids.
@@ -80,9 +105,24 @@ fn id(f: &Field<'_>) -> Option<String> {
     }
 }
 
+/// Two fences with one id cannot be told apart in what is printed.
+fn twice(fences: &[Drawn<'_>], notes: &Collector) {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    for (i, drawn) in fences.iter().enumerate() {
+        let id = drawn.fence.id.as_str();
+        if let Some(first) = seen.get(id) {
+            let place = drawn.named.as_ref().unwrap_or(&drawn.geometry);
+            let mend = format!("give one of them another id; the first is the geofence number {} of this file", first + 1);
+            notes.at(place.source, &place.node.span, mistake("P056", format!("two geofences have the id \"{id}\""), "second time", mend));
+        } else {
+            seen.insert(id, i);
+        }
+    }
+}
+
 /// One fence far from all others, which would be among them with its axes swapped, was probably written latitude first.
-fn swapped(fences: &[(PlainFence, Field<'_>)], notes: &Collector) {
-    let middles: Vec<Point<f64>> = fences.iter().map(|(fence, _)| middle(&fence.shape)).collect();
+fn swapped(fences: &[Drawn<'_>], notes: &Collector) {
+    let middles: Vec<Point<f64>> = fences.iter().map(|drawn| middle(&drawn.fence.shape)).collect();
     let swap = |p: Point<f64>| Point::new(p.y(), p.x());
     let near = |a: Point<f64>, b: Point<f64>| metres(a, b) <= TOGETHER_M;
     // Most of the first few stand together, else the file is of the whole world and says nothing.
@@ -90,7 +130,7 @@ fn swapped(fences: &[(PlainFence, Field<'_>)], notes: &Collector) {
     else {
         return;
     };
-    for ((_, geometry), middle) in fences.iter().zip(&middles) {
+    for (Drawn { geometry, .. }, middle) in fences.iter().zip(&middles) {
         if !near(*home, *middle) && near(*home, swap(*middle)) {
             let place = format!("its middle is at latitude {:.4}, longitude {:.4}", middle.y(), middle.x());
             let mend = "swap the two numbers of each position: longitude first";

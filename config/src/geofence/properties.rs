@@ -11,23 +11,6 @@ use crate::{
     tree::Kind,
 };
 
-/// Map tools add these to the properties for the looks of the shape, and QGIS its row number.
-const LOOKS: [&str; 13] = [
-    "name",
-    "title",
-    "description",
-    "marker-size",
-    "marker-symbol",
-    "marker-color",
-    "stroke",
-    "stroke-width",
-    "stroke-opacity",
-    "fill",
-    "fill-opacity",
-    "color",
-    "fid",
-];
-
 /// What the properties of a feature say.
 #[derive(Default)]
 pub(super) struct Properties {
@@ -49,12 +32,12 @@ pub(super) struct Measure {
 /// Reads the properties of a geofence of a site.
 pub(super) fn read(f: Field<'_>, names: &Names, fences: &mut Fences) -> Option<Properties> {
     let r = f.table()?;
-    r.ignore(&LOOKS);
     let id = r.need("id", "\"id\": \"lyon-bellecour-store\"", |f| fences.claim(&f, f.text()?));
     let store = r.need("store", "\"store\": \"..\", the name of a file in stores/", |f| names.store(&f));
     let kind = r.need("kind", "\"kind\": \"store\" (inside) or \"nearby\" (passing by)", kind);
     let measure = measure(&r);
-    r.done();
+    // Tables of map tools have columns of their own.
+    r.done_but_for_foreign(&["fid", "gid"]);
     Some(Properties { id, store, kind, measure })
 }
 
@@ -66,7 +49,8 @@ pub(super) fn kind(f: Field<'_>) -> Option<FenceKind> {
 /// The keys in metres. QGIS writes `null` where a column is empty.
 pub(super) fn measure(r: &Reader<'_>) -> Measure {
     let filled = |key| r.find(key).filter(|f| !matches!(f.node.kind, Kind::Null));
-    let (radius, buffer, any_size) = (filled("radius_m").or(filled("radius")), filled("buffer_m").or(filled("buffer")), filled("any_size"));
+    let (radius, buffer, any_size) =
+        (filled("radius_m").or_else(|| filled("radius")), filled("buffer_m").or_else(|| filled("buffer")), filled("any_size"));
     Measure {
         radius_m: radius.map(|f| self::radius(&f)),
         buffer_m: buffer.map(|f| self::buffer(&f)),

@@ -3,11 +3,7 @@
 use geo::{Coord, Intersects, Line, LineString};
 
 use super::{meridian, position};
-use crate::{
-    collect::mistake,
-    reader::{self, Field},
-    source::Span,
-};
+use crate::{collect::mistake, reader::Field, source::Span};
 
 /// Crossings are looked for pair by pair.
 const MAX_POSITIONS: usize = 2000;
@@ -23,7 +19,7 @@ pub(super) fn read(f: &Field<'_>) -> Option<LineString<f64>> {
         let message = format!("this ring has {} positions; at most {MAX_POSITIONS} are read", list.len());
         return f.refuse(mistake("P052", message, "too fine", "simplify the shape in the map tool"));
     }
-    let positions = reader::whole(list.iter().map(|p| Some((position::read(p)?, p.node.span.clone()))).collect())?;
+    let positions = position::all(&list)?.into_iter().zip(list.iter().map(|p| p.node.span.clone())).collect();
     let corners = turned(closed(f, positions)?);
     if distinct(&corners) < 3 {
         let mend = "click at least three corners in the map tool";

@@ -14,19 +14,21 @@ enum Geometry {
 
 /// Reads a geometry.
 pub(super) fn read(f: Field<'_>, said: &Measure) -> Option<Shape> {
+    if matches!(f.node.kind, Kind::Null) {
+        let mend = "draw it in the map tool, or take the feature out";
+        return f.refuse(mistake("P058", "this feature has no shape", "nothing was drawn", mend));
+    }
     let whole = f.clone();
     let r = f.table()?;
-    r.ignore(&["bbox"]);
-    let kind = r.need("type", "\"type\": \"Polygon\"", |f| kind(&f));
-    let shape = r.need("coordinates", "\"coordinates\": [ .. ]", |f| match kind? {
+    let kind = r.need("type", "\"type\": \"Polygon\"", |f| kind(&f))?;
+    let shape = r.need("coordinates", "\"coordinates\": [ .. ]", |f| match kind {
         Geometry::Point => circle(&f, &whole, said),
         Geometry::Polygon => polygon::one(&f),
         Geometry::MultiPolygon => polygon::several(&f),
         Geometry::LineString => corridor::read(&f, false, &whole, said),
         Geometry::MultiLineString => corridor::read(&f, true, &whole, said),
     });
-    r.done();
-    let kind = kind?;
+    r.done_but_for_foreign(&[]);
     if kind != Geometry::Point && said.radius_m.is_some() {
         let label = if matches!(kind, Geometry::Polygon | Geometry::MultiPolygon) { "this is a polygon" } else { "this is a line" };
         return whole.refuse(mistake("P054", "only a point has a radius", label, "take radius_m out, or draw a point"));
