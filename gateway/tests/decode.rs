@@ -47,7 +47,7 @@ fn what_is_no_hex_is_told_by_its_line_and_the_rest_is_decoded() {
     let output = decode(&[], b"020106\nzz\n0d 16 aafe 30e3 4549445f74657374\n\xff\xfe\n123\n0303aafe");
     assert_eq!(output.status.code(), Some(1));
     let decoded = lines(&output);
-    assert_eq!((decoded.len(), &decoded[1]["eid"]), (3, &Value::from("4549445f74657374")));
+    assert_eq!((decoded.len(), &decoded[2]["eid"]), (6, &Value::from("4549445f74657374")), "one line for each");
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(["line 2: ", "line 4: ", "line 5: ", "3 of 6 lines"].iter().all(|part| told.contains(part)), "{told}");
     assert!(!told.contains("zz"), "what was written is not repeated");

@@ -32,7 +32,7 @@ pub(super) fn decode(adverts: &[String], config: Option<&Path>) -> anyhow::Resul
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
         done => done?,
     }
-    anyhow::ensure!(printer.bad == 0, "{} of {} lines were no hex and were left out", printer.bad, printer.lines);
+    anyhow::ensure!(printer.bad == 0, "{} of {} lines were no hex", printer.bad, printer.lines);
     Ok(())
 }
 
@@ -54,26 +54,32 @@ impl<O: Write, E: Write> Printer<O, E> {
         self.out.flush()
     }
 
-    /// One advert: a line on `out`, or one on `err` that says where it is no hex. An empty line is an advert without data.
+    /// One advert: always one line on `out`, so that answers stand beside their questions, and one on `err` where it is no hex. An empty line is an
+    /// advert without data.
     fn one(&mut self, hex: &[u8]) -> io::Result<()> {
+        let mark = "\u{feff}".as_bytes();
+        let hex = if self.lines == 0 { hex.strip_prefix(mark).unwrap_or(hex) } else { hex };
         self.lines += 1;
-        match bytes(hex) {
-            Ok(advert) => {
-                serde_json::to_writer(&mut self.out, &line(&advert, &self.decoder))?;
-                self.out.write_all(b"\n")
-            }
+        let told = match bytes(hex) {
+            Ok(advert) => line(&advert, &self.decoder),
             Err(why) => {
                 self.bad += 1;
-                writeln!(self.err, "line {}: {why}", self.lines)
+                writeln!(self.err, "line {}: {why}", self.lines)?;
+                None
             }
-        }
+        };
+        serde_json::to_writer(&mut self.out, &told)?;
+        self.out.write_all(b"\n")
     }
 }
 
-/// The bytes of hex digits in pairs, with blanks anywhere.
+/// The bytes of hex digits in pairs, with blanks and colons anywhere, and `0x` in front of any group.
 fn bytes(hex: &[u8]) -> Result<Vec<u8>, String> {
+    let is_gap = |byte: &u8| byte.is_ascii_whitespace() || *byte == b':';
+    let begins = |at: usize| hex[at..].len() > 2 && hex[at] == b'0' && hex[at + 1] | 0x20 == b'x' && (at == 0 || is_gap(&hex[at - 1]));
+    let is_prefix = |at: usize| begins(at) || at.checked_sub(1).is_some_and(begins);
     let mut digits = Vec::with_capacity(hex.len());
-    for (at, byte) in hex.iter().enumerate().filter(|(_, byte)| !byte.is_ascii_whitespace()) {
+    for (at, byte) in hex.iter().enumerate().filter(|(at, byte)| !is_gap(byte) && !is_prefix(*at)) {
         let digit = char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
         digits.push(digit.ok_or_else(|| format!("column {} is no hex digit", at + 1))?);
     }
@@ -210,7 +216,11 @@ mod tests {
         assert_eq!(bytes(b" 02 01\t0 6\r\n"), Ok(vec![2, 1, 6]));
         assert_eq!(bytes(b""), Ok(vec![]));
         assert_eq!(bytes(b"aBCd"), Ok(vec![0xab, 0xcd]));
-        assert_eq!(bytes(b"02 0x06"), Err("column 5 is no hex digit".to_owned()));
+        for good in [&b"0x020106"[..], b"0X02 0x01 0x06", b"02:01:06", b"0x02:01:06\r\n"] {
+            assert_eq!(bytes(good), Ok(vec![2, 1, 6]), "{}", good.escape_ascii());
+        }
+        assert_eq!(bytes(b"020x06"), Err("column 4 is no hex digit".to_owned()));
+        assert_eq!(bytes(b"0x"), Err("column 2 is no hex digit".to_owned()));
         assert_eq!(bytes(b"02\xff"), Err("column 3 is no hex digit".to_owned()));
         assert_eq!(bytes(b"020"), Err("3 hex digits are not whole bytes; each has two".to_owned()));
     }
@@ -218,8 +228,8 @@ mod tests {
     #[test]
     fn a_bad_line_is_told_and_the_next_one_is_decoded() {
         let mut printer = Printer { decoder: Decoder::of_brands([]), out: Vec::new(), err: Vec::new(), lines: 0, bad: 0 };
-        printer.all(&b"020106\nno\n\n0303aafe0d16aafe30e34549445f74657374"[..]).unwrap();
-        let out = "null\nnull\n{\"type\":\"eddystone-eid\",\"power_0m\":-29,\"eid\":\"4549445f74657374\",\"ours\":false}\n";
+        printer.all(&b"\xef\xbb\xbf020106\nno\n\n0303aafe0d16aafe30e34549445f74657374"[..]).unwrap();
+        let out = "null\nnull\nnull\n{\"type\":\"eddystone-eid\",\"power_0m\":-29,\"eid\":\"4549445f74657374\",\"ours\":false}\n";
         assert_eq!(String::from_utf8(printer.out).unwrap(), out);
         assert_eq!(String::from_utf8(printer.err).unwrap(), "line 2: column 1 is no hex digit\n");
         assert_eq!((printer.lines, printer.bad), (4, 1));

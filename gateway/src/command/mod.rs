@@ -55,9 +55,9 @@ enum Command {
         speed: Option<f64>,
     },
     /// Prints the beacon in an advert as one JSON object a line: the first one of ours, else the first one on the air; `null` when there is
-    /// none. Exits with 1 if a line was no hex.
+    /// none, or the line was no hex, which gives the exit code 1 in the end.
     Decode {
-        /// AD bytes as hex, one advert each, blanks allowed; `-` or none reads one a line from standard input.
+        /// AD bytes as hex, one advert each, blanks, colons and `0x` allowed; `-` or none reads one a line from standard input.
         #[arg(value_name = "HEX")]
         adverts: Vec<String>,
         /// The gateway's file; its site says which beacons are `ours`.

@@ -28,7 +28,28 @@ pub(super) struct Player {
     now: Millis,
     lines: u64,
     told: u64,
-    skipped: (u64, u64),
+    left_out: LeftOut,
+}
+
+/// Lines that hold no fix for the machine, by reason: see [`Skipped`].
+#[derive(Default)]
+struct LeftOut {
+    unreadable: u64,
+    ignored: u64,
+    old: u64,
+    future: u64,
+}
+
+impl LeftOut {
+    fn count(&mut self, why: Skipped) {
+        let count = match why {
+            Skipped::Poison => &mut self.unreadable,
+            Skipped::Ignored => &mut self.ignored,
+            Skipped::Old => &mut self.old,
+            Skipped::Future => &mut self.future,
+        };
+        *count += 1;
+    }
 }
 
 impl Player {
@@ -43,7 +64,7 @@ impl Player {
             now: Millis(0),
             lines: 0,
             told: 0,
-            skipped: (0, 0),
+            left_out: LeftOut::default(),
         })
     }
 
@@ -59,12 +80,8 @@ impl Player {
         };
         let fix = match fix {
             Ok(fix) => fix,
-            Err(Skipped::Poison) => {
-                self.skipped.0 += 1;
-                return Ok(());
-            }
-            Err(Skipped::Ignored) => {
-                self.skipped.1 += 1;
+            Err(why) => {
+                self.left_out.count(why);
                 return Ok(());
             }
         };
@@ -89,7 +106,8 @@ impl Player {
     pub(super) fn summary(&self) -> String {
         let counts = self.machine.counts();
         format!(
-            "{} lines, {} decisions; decided nothing at their time: {} coarse, {} double, {} too late, {} put into the past, {} jumps; {} no fix, {} unreadable",
+            "{} lines, {} decisions; decided nothing at their time: {} coarse, {} double, {} too late, {} put into the past, {} jumps; {} no fix, \
+             {} unreadable, {} of long ago, {} from the future",
             self.lines,
             self.told,
             counts.coarse,
@@ -97,8 +115,10 @@ impl Player {
             counts.late,
             counts.amended,
             counts.jumps,
-            self.skipped.1,
-            self.skipped.0,
+            self.left_out.ignored,
+            self.left_out.unreadable,
+            self.left_out.old,
+            self.left_out.future,
         )
     }
 

@@ -1,11 +1,10 @@
 //! One line of a file of OwnTracks locations: the place as a gateway reads it, and what the file says of whose it is and when it came.
 
 use passage_protocol::{InstallationId, Millis};
-use serde_json::{Map, Value};
 
 use crate::position::{
     Fate, Fix,
-    owntracks::{Location, plausible},
+    owntracks::{Label, Location, plausible},
 };
 
 /// What a line says.
@@ -20,8 +19,12 @@ pub(super) struct Report {
 /// Why a line is no fix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Skipped {
-    /// Not a location that can be read, or of another time than it can be.
+    /// Not a location that can be read.
     Poison,
+    /// Too old when it arrived.
+    Old,
+    /// More than a day ahead of when it arrived.
+    Future,
     /// A sign of life, or something else than a location.
     Ignored,
 }
@@ -30,9 +33,8 @@ impl Report {
     /// Reads a line.
     pub(super) fn read(line: &[u8]) -> Result<Self, Skipped> {
         let location = Location::read(line)?;
-        let map: Map<String, Value> = serde_json::from_slice(line).map_err(|_| Skipped::Poison)?;
-        let arrived = millis(&map, "received_at").or_else(|| millis(&map, "created_at")).unwrap_or(location.at);
-        Ok(Self { who: installation(&map), arrived, location })
+        let label = Label::read(line)?;
+        Ok(Self { who: label.installation().to_owned(), arrived: label.arrived(location.at), location })
     }
 
     /// The fix of an installation for a gateway whose clock shows `now`.
@@ -43,31 +45,65 @@ impl Report {
 
 impl From<Fate> for Skipped {
     fn from(fate: Fate) -> Self {
-        if fate == Fate::Ignored { Self::Ignored } else { Self::Poison }
+        match fate {
+            Fate::Ignored => Self::Ignored,
+            Fate::Old => Self::Old,
+            Fate::Future => Self::Future,
+            _ => Self::Poison,
+        }
     }
 }
 
-/// `installation`, else user and device out of `owntracks/user/device`, else `tid`.
-fn installation(map: &Map<String, Value>) -> String {
-    let topic = || text(map, "topic").map(|topic| topic.trim_start_matches("owntracks/"));
-    text(map, "installation").or_else(topic).or_else(|| text(map, "tid")).unwrap_or("phone").to_owned()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn text<'a>(map: &'a Map<String, Value>, key: &str) -> Option<&'a str> {
-    map.get(key)?.as_str().map(str::trim).filter(|text| !text.is_empty())
-}
-
-fn number(map: &Map<String, Value>, key: &str) -> Option<f64> {
-    match map.get(key)? {
-        Value::Number(n) => n.as_f64(),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
+    fn read(line: &str) -> Report {
+        Report::read(line.as_bytes()).unwrap_or_else(|why| panic!("{why:?}: {line}"))
     }
-    .filter(|n| n.is_finite())
-}
 
-/// Seconds since 1970; none before the first and none after the year 5000.
-#[expect(clippy::cast_possible_truncation, reason = "bounded")]
-fn millis(map: &Map<String, Value>, key: &str) -> Option<Millis> {
-    number(map, key).filter(|s| *s >= 1.0 && *s < 1e11).map(|seconds| Millis((seconds * 1000.0).round() as i64))
+    fn location(more: &str) -> String {
+        format!(r#"{{"_type":"location","lat":45.76,"lon":4.83,"tst":1795168800,"acc":10{more}}}"#)
+    }
+
+    #[test]
+    fn a_line_arrived_when_it_says_but_never_was_made_before_it_was_measured() {
+        for (more, seconds) in [
+            ("", 1_795_168_800),
+            (r#","created_at":1795168805"#, 1_795_168_805),
+            (r#","created_at":25"#, 1_795_168_800),
+            (r#","created_at":1795168805,"received_at":"1795168900""#, 1_795_168_900),
+        ] {
+            assert_eq!(read(&location(more)).arrived, Millis::from_secs(seconds), "{more}");
+        }
+        // OwnTracks' own sample of every field.
+        let sample = read(
+            r#"{"_type":"location","lat":50.1,"lon":60.2,"tst":123456789,"created_at":25,"acc":10,"tid":"aa","topic":"owntracks/user/device"}"#,
+        );
+        assert_eq!((sample.who.as_str(), sample.arrived), ("user/device", Millis::from_secs(123_456_789)));
+        assert!(sample.fix("phone".parse().unwrap(), sample.arrived).is_ok());
+    }
+
+    #[test]
+    fn what_a_gateway_does_not_read_may_be_anything_here_too() {
+        let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
+        for unread in
+            [r#""alt":1e400"#.to_owned(), format!(r#""poi":{deep}"#), r#""SSID":"\ud800""#.to_owned(), r#""tag":1,"tag":2"#.to_owned()]
+        {
+            let line = location(&format!(r#","tid":"ca",{unread}"#));
+            assert_eq!(read(&line).who, "ca");
+        }
+        let mut bytes = location(r#","SSID":"?""#).into_bytes();
+        let at = bytes.iter().position(|b| *b == b'?').unwrap();
+        bytes[at] = 0xe9;
+        assert_eq!(Report::read(&bytes).map(|report| report.who), Ok("phone".to_owned()));
+    }
+
+    #[test]
+    fn a_fix_of_another_time_is_told_as_such() {
+        let fix = |arrived: i64| read(&location("")).fix("phone".parse().unwrap(), Millis::from_secs(arrived)).map(drop);
+        assert_eq!(fix(1_795_168_800 + 4 * 86_400), Err(Skipped::Old));
+        assert_eq!(fix(1_795_168_800 - 2 * 86_400), Err(Skipped::Future));
+        assert_eq!(fix(1_795_168_800), Ok(()));
+    }
 }

@@ -34,11 +34,12 @@ pub(super) struct Fence {
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct Asked {
-    /// Places as `longitude,latitude`, one a line. Prints `point-index fence-id` for each geofence that holds one, sorted by both.
+    /// Places as `longitude,latitude`, one a line, or a table (`,`, `;` or tab between its columns) whose first line names both. Prints `point-index fence-id` for each geofence that holds one, sorted by both.
     #[arg(long, value_name = "FILE")]
     points: Option<PathBuf>,
     /// OwnTracks locations as JSON, one a line, in the order in which they arrived. Prints the decisions as JSON lines. A line belongs to the
-    /// installation that its key `installation`, else `topic`, else `tid` names, and arrived at `received_at`, else `created_at`, else `tst`.
+    /// installation that its key `installation`, else `topic`, else `tid` names, and arrived at `received_at`, else `created_at` if not before
+    /// `tst`, else `tst`.
     #[arg(long, value_name = "FILE")]
     fixes: Option<PathBuf>,
 }
@@ -51,7 +52,7 @@ pub(super) fn fence(asked: &Fence) -> anyhow::Result<()> {
     }
     let out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
     match (&asked.asked.points, &asked.asked.fixes) {
-        (Some(points), _) => points::pairs(&fences, &read(points)?, out),
+        (Some(points), _) => points::pairs(&fences, points, &read(points)?, out),
         (None, Some(file)) => {
             let rules = asked.config.as_ref().map_or_else(|| Ok(GeofenceRules::default()), |c| super::load(c).map(|c| c.geofence))?;
             play(&fences, rules, &read(file)?, asked.explain, out)
@@ -62,7 +63,7 @@ pub(super) fn fence(asked: &Fence) -> anyhow::Result<()> {
 
 fn play(fences: &PlainFences, rules: GeofenceRules, text: &[u8], explain: bool, mut out: impl Write) -> anyhow::Result<()> {
     let mut player = fixes::Player::new(fences, rules)?;
-    for line in text.split(|b| *b == b'\n').map(<[u8]>::trim_ascii) {
+    for line in unmarked(text).split(|b| *b == b'\n').map(<[u8]>::trim_ascii) {
         if !line.is_empty() {
             player.line(line, explain, &mut out)?;
         }
@@ -71,6 +72,11 @@ fn play(fences: &PlainFences, rules: GeofenceRules, text: &[u8], explain: bool, 
     out.flush()?;
     eprintln!("{}", player.summary());
     Ok(())
+}
+
+/// Without the byte order mark that some tools put in front.
+fn unmarked(text: &[u8]) -> &[u8] {
+    text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text)
 }
 
 fn read(file: &Path) -> anyhow::Result<Vec<u8>> {

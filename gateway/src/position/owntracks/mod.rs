@@ -1,5 +1,6 @@
 //! The JSON that the OwnTracks apps send, with their habits: fields that are left out, strings for numbers, keys of any kind.
 
+mod label;
 mod location;
 mod payload;
 mod value;
@@ -9,7 +10,10 @@ use std::borrow::Cow;
 use passage_protocol::{InstallationId, Millis, Phase, WakeId};
 use serde::Deserialize;
 
-pub(crate) use self::location::{Location, plausible};
+pub(crate) use self::{
+    label::Label,
+    location::{Location, plausible},
+};
 use self::{location::seconds, payload::Payload, value::Loose};
 use super::{
     AppEvent, Fate, Fix,
