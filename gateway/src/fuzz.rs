@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use passage_config::{Brand, GeofenceRules, Namespace, PresenceRules, Sender, Site, bundle};
+use passage_config::{Brand, GeofenceRules, Namespace, PresenceRules, Sender, Site, bundle, read_fences};
 use passage_protocol::{
     Bundle, DenyList, InstallationId, Millis, StaticBeacon,
     rid::RidPayload,
@@ -22,7 +22,7 @@ use crate::{
         Decoder,
         frame::{Eddystone, Frame, frames},
     },
-    geofence::Geofences,
+    geofence::{Containment, Geofences},
     position::{Fix, Intake, app::NoBeacons, owntracks},
     presence::Presence,
     radio::{
@@ -45,6 +45,7 @@ pub const TARGETS: &[Target] = &[
     ("saved_presence", saved_presence),
     ("saved_geofence", saved_geofence),
     ("site", site),
+    ("fences", fences),
 ];
 
 /// AD bytes as a radio hands them on.
@@ -164,6 +165,20 @@ pub fn site(bytes: &[u8]) {
     }
     drop(Decoder::new(&there.site));
     drop(Intake::new(Arc::new(there.site), &there.geofence, Arc::new(NoBeacons)));
+}
+
+/// GeoJSON as map tools write it. What passes the checks can be asked for places.
+pub fn fences(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    match read_fences(text) {
+        Ok(read) => {
+            let index = Containment::new(read.fences.iter().map(|fence| &fence.shape));
+            for (lat, lon) in [(45.76, 4.83), (-16.5, 180.0), (-16.5, -180.0), (90.0, 0.0)] {
+                assert!(index.holders(lat, lon).count() <= read.fences.len());
+            }
+        }
+        Err(errors) => assert!(!errors.to_string().is_empty()),
+    }
 }
 
 /// A day after the times in the seeds.
