@@ -2,6 +2,9 @@
 
 mod support;
 
+#[path = "support/traces.rs"]
+mod traces;
+
 use std::{path::Path, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -15,6 +18,7 @@ use passage_protocol::{ChainKey, Clock, Event, Millis, Phase, PositionToken, Sig
 use support::{FakeHub, Mosquitto, eventually, hub_key};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
+use traces::on_disk;
 
 /// 2026-11-20 10:00 in Paris.
 const START: Millis = Millis(1_795_165_200_000);
@@ -80,12 +84,6 @@ impl Shop {
     }
 }
 
-/// True if any file of the outbox, its write-ahead log included, holds these bytes.
-fn on_disk(dir: &Path, secret: &[u8]) -> bool {
-    let files = std::fs::read_dir(dir).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap());
-    files.into_iter().any(|bytes| bytes.windows(secret.len()).any(|w| w == secret))
-}
-
 fn stays(hub: &FakeHub, zone: &Zone) -> Vec<Event> {
     hub.received.lock().unwrap().events.values().filter(|e| e.zone == *zone).cloned().collect()
 }
@@ -147,6 +145,7 @@ async fn a_position_is_answered_after_the_commit_and_leaves_no_coordinate() {
     let hub = FakeHub::start(broker.port).await;
     let config = config("gateway-position.toml", dir.path(), &broker);
     let store = config.site.stores.values().next().unwrap().clone();
+    let (lat, lon) = traces::beside((store.at.y(), store.at.x()));
     let shop = Shop::open(config).await;
     let url = format!("http://{}/", shop.handle.position_addr.unwrap());
     let installation = "inst-0001";
@@ -157,21 +156,19 @@ async fn a_position_is_answered_after_the_commit_and_leaves_no_coordinate() {
     for second in [0i64, 60, 120, 180, 240] {
         shop.pass(second).await;
         let at = START.secs() + second;
-        let body = serde_json::json!({ "_type": "location", "lat": store.at.y(), "lon": store.at.x(), "tst": at, "acc": 8, "tid": "aa" });
+        let body = serde_json::json!({ "_type": "location", "lat": lat, "lon": lon, "tst": at, "acc": 8, "tid": "aa" });
         let answer = client.post(&url).header("Authorization", format!("Basic {password}")).json(&body).send().await.unwrap();
         assert!(answer.status().is_success(), "{}", answer.status());
     }
     shop.settle().await;
     eventually("the position has entered", || hub.count() > 0).await;
     assert!(hub.received.lock().unwrap().events.values().all(|e| e.signal == Signal::Position));
-    let lat = format!("{:.4}", store.at.y());
     let events = format!(
         "{:?}",
         Arc::clone(&hub.received).lock().unwrap().events.values().map(|e| serde_json::to_string(e).unwrap()).collect::<Vec<_>>()
     );
-    assert!(!events.contains(&lat));
-    for secret in [lat.as_bytes(), &store.at.y().to_be_bytes(), &store.at.y().to_le_bytes()] {
-        assert!(!on_disk(dir.path(), secret), "a coordinate is in the files");
-    }
+    assert!(!events.contains(&format!("{lat:.4}")) && !events.contains(&format!("{lon:.4}")));
+    assert_eq!(traces::found(dir.path(), (lat, lon)), None, "a coordinate is in the files");
     shop.close().await;
+    assert_eq!(traces::found(dir.path(), (lat, lon)), None, "a coordinate is in the files after the stop");
 }

@@ -1,4 +1,5 @@
-//! A week of people at the border of the shop, and how long a slow chip takes to notice who stands in the door. Seeded: the same every time.
+//! A week of people at the border of the shop, and how long a slow chip takes to notice who stands in the door. Seeded: the same every time, but for
+//! long runs (`PROPTEST_CASES`), which add weeks of their own.
 
 use passage_protocol::Rid;
 use rand::{RngExt as _, SeedableRng as _};
@@ -127,9 +128,9 @@ impl Tally {
 }
 
 /// Shop hours of a week: so many people a day who stay about the border, from where the shop is hardly heard to just inside.
-fn week(chip: Chip, a_day: u64, rules: &[PresenceRules; 2]) -> [Tally; 2] {
+fn week(chip: Chip, a_day: u64, first_seed: u64, rules: &[PresenceRules; 2]) -> [Tally; 2] {
     let mut tallies = [Tally::default(), Tally::default()];
-    for n in 0..7 * a_day {
+    for n in (0..7 * a_day).map(|n| first_seed.wrapping_add(n)) {
         let mut rng = ChaCha8Rng::seed_from_u64(n);
         let walk = Walk { chip, level: rng.random_range(-92.0..-68.0), stay: rng.random_range(300_000..2_400_000) };
         let adverts = walk.adverts(&mut rng);
@@ -139,7 +140,7 @@ fn week(chip: Chip, a_day: u64, rules: &[PresenceRules; 2]) -> [Tally; 2] {
         if tallies[0].extra > 0 {
             let changes = play(rules[0], &adverts);
             panic!(
-                "walk {n}, {chip:?}, level {}: {:?}",
+                "walk of seed {n}, {chip:?}, level {}: {:?}",
                 walk.level,
                 changes.iter().map(|c| (&c.zone, c.phase, c.first, c.last)).collect::<Vec<_>>()
             );
@@ -162,13 +163,25 @@ fn hasty() -> PresenceRules {
 #[test]
 fn a_week_at_the_border_has_no_extra_transition() {
     for (chip, a_day) in [(Chip::All, 16), (Chip::Filtering, 100)] {
-        let [ours, hasty] = week(chip, a_day, &[PresenceRules::default(), hasty()]);
+        let [ours, hasty] = week(chip, a_day, 0, &[PresenceRules::default(), hasty()]);
         println!("{chip:?}: {} walks, {} adverts, {} silences of more than 3 min", ours.walks, ours.adverts, ours.silences);
         println!("  defaults: {} stays, {} extra transitions", ours.stays, ours.extra);
         println!("  out after 30 s: {} stays, {} extra transitions", hasty.stays, hasty.extra);
         assert_eq!(ours.extra, 0, "{chip:?}: {ours:?}");
         assert!(ours.stays > ours.walks, "most come into one zone or both");
         assert!(hasty.extra > ours.walks, "the walks are hard enough to tell good rules from bad ones");
+    }
+}
+
+/// Weeks of other people, in long runs only: one for every 250 cases that `PROPTEST_CASES` asks of property tests, else none. A walk that fails names
+/// its seed.
+#[test]
+fn other_weeks_at_the_border_have_no_extra_transition() {
+    let cases: u64 = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(0);
+    let mut seeds = rand::rng();
+    for (chip, a_day) in (0..cases / 250).flat_map(|_| [(Chip::All, 16), (Chip::Filtering, 100)]) {
+        let [ours, _] = week(chip, a_day, seeds.random(), &[PresenceRules::default(), hasty()]);
+        assert_eq!(ours.extra, 0, "{chip:?}: {ours:?}");
     }
 }
 

@@ -57,6 +57,37 @@ fn three_strong_sightings_enter_and_silence_leaves_at_the_last_evidence() {
 }
 
 #[test]
+fn a_hundred_thousand_subjects_have_a_bound_and_a_hundred_thousand_others_need_no_more() {
+    const MOST: u32 = 100_000;
+    let mut presence = machine_with(PresenceRules { max_subjects: MOST, ..PresenceRules::default() });
+    let mut changes = Vec::new();
+    let mut pass = |presence: &mut Presence, crowd: u64| {
+        for round in 0..5 {
+            let at = Millis::from_secs(i64::try_from(crowd).unwrap() * 60 + round * 2);
+            for n in 0..u64::from(MOST) {
+                let rid = Rid((crowd * 1_000_000 + n).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+                let subject = Subject::Rid { rid, hint: 3 };
+                presence
+                    .sight(&Sighting { at, subject, rssi: [-62, -84, -97][usize::try_from(n % 3).unwrap()], tx_power: -59 }, &mut changes);
+                presence.take_saved(false);
+                changes.clear();
+            }
+        }
+        presence.bytes()
+    };
+    let first = pass(&mut presence, 0);
+    assert_eq!(presence.subjects(), MOST as usize);
+    println!("{} bytes for each of {MOST} subjects", first / MOST as usize);
+    assert!(first <= 64 << 20, "{} MiB", first >> 20);
+    for crowd in 1..3 {
+        let later = pass(&mut presence, crowd);
+        assert_eq!(presence.subjects(), MOST as usize);
+        assert!(later <= first + first / 10, "{later} bytes after {first}");
+    }
+    assert!(presence.counts() != Counts::default(), "who had to go is counted");
+}
+
+#[test]
 fn a_chip_that_reports_once_per_scan_round_still_enters() {
     assert_eq!(play([(0, -60), (10, -60), (21, -60)], 30), ["enter in at 21 (0-21)"]);
 }
