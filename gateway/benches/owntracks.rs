@@ -1,5 +1,5 @@
-//! From the JSON body of an OwnTracks location to the decision: decode, near an open store, not a repetition, geofences, state. What HTTP, the token
-//! and the key of an encrypted body cost stands apart.
+//! From the JSON body of an OwnTracks location to the decision: decode, near an open store, not a repetition, geofences, state. What HTTP and the token
+//! cost stands apart: requests over one connection to a server whose decider commits at once, with the client that sends them on the same thread.
 //!
 //! `cargo bench -p passage-gateway --bench owntracks`. Criterion measures wall time of one thread; on a busy machine compare the rates that the
 //! program prints itself, which are per second of processor time.
@@ -10,19 +10,30 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use geo::Point;
 use passage_config::{FenceKind, Geofence, GeofenceRules, Shape, Site, Store, hours::Hours};
 use passage_gateway::{
     geofence::Geofences,
-    position::{Intake, app::NoBeacons, owntracks::Report},
+    pipeline::Input,
+    position::{Counters, Desk, DeskParts, Fate, Intake, PATIENCE, Server, app::NoBeacons, owntracks::Report},
 };
-use passage_protocol::{InstallationId, Millis, PositionToken, sign::Pinned, sign::Signing};
+use passage_protocol::{Clock, InstallationId, Millis, PositionToken, sign::Pinned, sign::Signing};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    runtime::Runtime,
+    sync::mpsc,
+};
+use tokio_util::sync::CancellationToken;
 
 /// Friday 2026-11-20, 15:00 in Paris.
 const START: i64 = 1_795_183_200;
 const PHONES: usize = 10_000;
 const ROUNDS: usize = 10;
+/// Phones that speak over HTTP.
+const CALLERS: usize = 1_000;
 
 /// 100 stores in a net of 10 by 10 over a city, each with a fence of 60 m and one of 300 m.
 fn site() -> Arc<Site> {
@@ -50,9 +61,9 @@ fn site() -> Arc<Site> {
     Arc::new(site)
 }
 
-/// A body as the present Android app sends it, of phone `n` on its way past a store.
+/// A body as the present Android app sends it, of phone `n` on its way past a store, again and again.
 fn body(n: usize, round: usize) -> (InstallationId, Vec<u8>) {
-    let (store, step) = (n % 100, round as f64);
+    let (store, step) = (n % 100, (round % ROUNDS) as f64);
     let lat = 48.8 + 0.01 * (store / 10) as f64 + 0.000_3 * (step - 4.0);
     let lon = 2.2 + 0.02 * (store % 10) as f64 + 0.000_001 * (n / 100) as f64;
     let tst = START + 30 * round as i64;
@@ -119,6 +130,103 @@ fn rate(name: &str, count: usize, mut work: impl FnMut()) {
     println!("{name}: {} a CPU-second (median of {}, {} to {})", all[all.len() / 2], all.len(), all[0], all[all.len() - 1]);
 }
 
+/// A server whose decider commits at once, and one connection to it.
+struct Call {
+    runtime: Runtime,
+    line: TcpStream,
+    clock: Clock,
+    counters: Arc<Counters>,
+    /// Up to the length of the body, of each caller.
+    heads: Vec<String>,
+    round: usize,
+    request: Vec<u8>,
+}
+
+impl Call {
+    fn new(site: &Arc<Site>, key: &Signing) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (inputs, mut queue) = mpsc::channel(1_024);
+        let (counters, clock) = (Arc::new(Counters::default()), Clock::stepped(Millis::from_secs(START)));
+        let desk = Desk::new(DeskParts {
+            site: Arc::clone(site),
+            rules: &GeofenceRules::default(),
+            positions: &passage_config::Positions { set_waypoints: false, ..passage_config::Positions::default() },
+            beacons: Arc::new(NoBeacons),
+            group: None,
+            denied: Arc::default(),
+            inputs,
+            counters: Arc::clone(&counters),
+        });
+        let (pinned, listen) = (Pinned::from_base64([key.public().as_str()]).unwrap(), "127.0.0.1:0".parse().unwrap());
+        let server = Server { listen, pinned, clock: clock.clone(), desk: Arc::new(desk), patience: PATIENCE };
+        let line = runtime.block_on(async {
+            let bound = server.bind().await.unwrap();
+            let address = bound.local_addr();
+            tokio::spawn(bound.run(CancellationToken::new()));
+            tokio::spawn(async move {
+                while let Some(input) = queue.recv().await {
+                    if let Input::Fix(_, done) = input {
+                        let _ = done.send(());
+                    }
+                }
+            });
+            TcpStream::connect(address).await.unwrap()
+        });
+        line.set_nodelay(true).unwrap();
+        let heads = (0..CALLERS).map(|n| head(n, key)).collect();
+        Self { runtime, line, clock, counters, heads, round: 0, request: Vec::new() }
+    }
+
+    /// One request of each caller, 30 s after the last one, each sent when the one before it is answered.
+    fn all(&mut self, with_body: bool) {
+        self.round += 1;
+        self.clock.set(Millis::from_secs(START + 30 * self.round as i64 + 5));
+        let Self { runtime, line, heads, round, request, .. } = self;
+        runtime.block_on(async {
+            for (n, head) in heads.iter().enumerate() {
+                let body = if with_body { body(n, *round).1 } else { Vec::new() };
+                request.clear();
+                request.extend_from_slice(head.as_bytes());
+                request.extend_from_slice(format!("{}\r\n\r\n", body.len()).as_bytes());
+                request.extend_from_slice(&body);
+                line.write_all(request).await.unwrap();
+                answered(line, request).await;
+            }
+        });
+    }
+}
+
+/// Reads one answer: 200 and an empty list.
+async fn answered(line: &mut TcpStream, answer: &mut Vec<u8>) {
+    answer.clear();
+    while !answer.ends_with(b"\r\n\r\n[]") {
+        assert!(line.read_buf(answer).await.unwrap() > 0, "the server has hung up");
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", answer.escape_ascii());
+}
+
+fn head(n: usize, key: &Signing) -> String {
+    let (who, _) = body(n, 0);
+    let token = PositionToken { installation: who.clone(), expires: Millis(i64::MAX), purpose: "presence".into() }.to_text(key);
+    let credentials = STANDARD.encode(format!("{who}:{token}"));
+    format!(
+        "POST /pub HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Basic {credentials}\r\ncontent-type: application/json\r\ncontent-length: "
+    )
+}
+
+/// What stands around the decision.
+fn around(site: &Arc<Site>, key: &Signing, token: &str, pinned: &Pinned) {
+    rate("token, first time: its signature", 1_000, || {
+        (0..1_000).for_each(|_| drop(black_box(PositionToken::from_text(black_box(token), pinned, Millis(0)))));
+    });
+    let mut call = Call::new(site, key);
+    // Every token is known from here on.
+    call.all(false);
+    rate("HTTP request with a known token and no body, to its answer", CALLERS, || call.all(false));
+    rate("HTTP request with a known token and a location, to its answer", CALLERS, || call.all(true));
+    println!("{} of them were taken as positions", call.counters.get(Fate::Fix));
+}
+
 fn owntracks(c: &mut Criterion) {
     let (site, reports) = (site(), reports());
     let changes = decide(&site, &reports);
@@ -142,6 +250,7 @@ fn owntracks(c: &mut Criterion) {
     let pinned = Pinned::from_base64([key.public().as_str()]).unwrap();
     let claims = PositionToken { installation: reports[0].1.clone(), expires: Millis(i64::MAX), purpose: "presence".into() };
     let token = claims.to_text(&key);
+    around(&site, &key, &token, &pinned);
     let mut group = c.benchmark_group("credentials");
     group.bench_function("token, first time", |b| b.iter(|| PositionToken::from_text(black_box(&token), &pinned, Millis(0)).is_ok()));
     group.finish();
