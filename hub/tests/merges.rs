@@ -15,12 +15,15 @@ use passage_hub::{
     identity::{
         AgeBand, IdentifierKind,
         IdentifierKind::{CrmId, Email, LoyaltyCard},
-        Keyring, MemberId,
+        Keyring, MemberId, Purpose,
         graph::Rules,
         import::import_crm,
         normalise::canonical,
     },
-    privacy::export::number_of,
+    privacy::{
+        erase::restrict,
+        export::{access, number_of},
+    },
     store::{
         Db, Value, counter, people,
         people::graph,
@@ -158,6 +161,55 @@ async fn who_withdraws_sms_after_a_merge_has_no_number_in_any_record() {
         assert!(hub.number(person).await.is_some());
         hub.crm("crm_id,brand,entity,sms\nC1,maison,maison-sas,no\n", friday(11, 0)).await;
         assert_eq!(hub.numbers("SELECT COUNT(*) FROM destination").await, [0]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_is_restricted_or_asks_for_her_file_is_a_person_and_not_one_record_of_her() {
+    both(async |db| {
+        let hub = Hub::new(&db);
+        let ads = "email,brand,entity,match,ads\nanne@example.fr,maison,maison-sas,yes,yes\n";
+        let (reader, person) = two_who_are_one(&hub).await;
+        hub.crm(ads, friday(9, 55)).await;
+        hub.crm("crm_id,email,brand,entity\nC1,anne@example.fr,maison,maison-sas\n", friday(10, 0)).await;
+        let allowed = async || {
+            let profile = people::profile(&mut db.begin_read().await.unwrap(), person, "maison", "maison-sas").await.unwrap();
+            profile.unwrap().consents.allow(Purpose::Sms)
+        };
+        assert!(allowed().await);
+        assert!(restrict(&db, reader, Some("disputes her visits"), friday(10, 1)).await.unwrap());
+        assert!(!allowed().await, "asked for under the code of her older record");
+        assert!(restrict(&db, reader, None, friday(10, 2)).await.unwrap());
+        assert!(allowed().await);
+
+        let entries = hub.numbers("SELECT COUNT(*) FROM ledger_entry").await[0];
+        for code in [reader, person] {
+            let file = access(&db, &hub.keyring, code, "FR", friday(10, 3)).await.unwrap().unwrap().json();
+            let rows = |table: &str| file["tables"][table]["rows"].as_array().unwrap().len();
+            assert_eq!(file["member"], person.code());
+            assert_eq!(i64::try_from(rows("ledger_entry")).unwrap(), entries, "all that she ever said");
+            assert_eq!(file["proof_of_consent"]["entries"].as_array().unwrap().len(), rows("ledger_entry"));
+            assert!(rows("merge") > 0 && rows("link") > 2, "{file}");
+            assert!(file["tables"]["ad_key"].to_string().contains("anne@example.fr"), "the address that is kept for ad platforms: {file}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_address_or_a_number_is_no_name_of_a_crm_and_is_not_stored_as_one() {
+    both(async |db| {
+        let hub = Hub::new(&db);
+        for context in ["4111111111111111", "anne@example.fr", "0639980001", "Anne Martin", &"x".repeat(41)] {
+            let file = format!("crm_id,context,brand,entity,match\nC9,{context},maison,maison-sas,yes\n");
+            let report = import_crm(&db, &hub.keyring, &hub.config, file.as_bytes(), friday(9, 0)).await.unwrap();
+            assert_eq!(report.refused, 1, "{context}: {report}");
+            assert!(!report.to_string().contains(context), "a refusal does not repeat it: {report}");
+        }
+        assert_eq!(hub.numbers("SELECT COUNT(*) FROM link").await, [0]);
+        hub.crm("crm_id,context,brand,entity,match\nC9,Shop-FR_2,maison,maison-sas,yes\n", friday(9, 0)).await;
+        assert_eq!(db.fetch("SELECT DISTINCT context FROM link", args![]).await.unwrap()[0].text(0).unwrap(), "shop-fr_2");
     })
     .await;
 }

@@ -91,7 +91,7 @@ pub fn read(line: &Line<'_>, config: &HubConfig, keyring: &Keyring, now: Millis)
     };
     let mut row = CrmRow {
         anchor: (IdentifierKind::CrmId, keyring.identifier(IdentifierKind::CrmId, crm_id.as_deref().unwrap_or_default())),
-        context: line.get("context").unwrap_or_default().to_lowercase(),
+        context: context(line.get("context").unwrap_or_default())?,
         brand: brand.to_owned(),
         entity: entity.to_owned(),
         keys: Vec::new(),
@@ -109,6 +109,22 @@ pub fn read(line: &Line<'_>, config: &HubConfig, keyring: &Keyring, now: Millis)
     }
     row.read_consents(line, keyring, now);
     Ok(row)
+}
+
+/// Longest name of a context.
+const LONGEST_CONTEXT: usize = 40;
+
+/// The word for a CRM's own numbers. It is stored as it stands, so it may not be an address or a number of somebody.
+fn context(raw: &str) -> Result<String, String> {
+    let word = raw.to_lowercase();
+    let is_word = word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.'));
+    let is_number = word.chars().filter(char::is_ascii_digit).count() >= 6;
+    if word.len() > LONGEST_CONTEXT || !is_word || is_number {
+        return Err(format!(
+            "context: not the name of a system. Mend: at most {LONGEST_CONTEXT} letters, such as shop-fr, and fewer than six digits"
+        ));
+    }
+    Ok(word)
 }
 
 impl CrmRow {

@@ -123,10 +123,17 @@ async fn sign(tx: &mut Tx, signing: &Signing, receipt: &Receipt) -> Result<Signe
 pub async fn restrict(db: &Db, member: MemberId, reason: Option<&str>, now: Millis) -> Result<bool, StoreError> {
     let mut tx = db.begin().await?;
     let version = people::changes(&mut tx).await?;
-    let stamped = tx.execute("UPDATE member SET version = $2 WHERE id = $1", args![member.0, version]).await?;
-    if stamped == 0 {
-        return Ok(false);
+    // All records that are one person: who asks does not ask for one of them.
+    let person = people::graph::person_of(&mut tx, member).await?;
+    for member in &person {
+        restrict_one(&mut tx, *member, version, reason, now).await?;
     }
+    tx.commit().await?;
+    Ok(!person.is_empty())
+}
+
+async fn restrict_one(tx: &mut Tx, member: MemberId, version: i64, reason: Option<&str>, now: Millis) -> Result<(), StoreError> {
+    tx.execute("UPDATE member SET version = $2 WHERE id = $1", args![member.0, version]).await?;
     match reason {
         Some(reason) => {
             let sql = "INSERT INTO restriction (member, at, reason) VALUES ($1, $2, $3) \
@@ -140,6 +147,5 @@ pub async fn restrict(db: &Db, member: MemberId, reason: Option<&str>, now: Mill
             tx.execute("DELETE FROM restriction WHERE member = $1", args![member.0]).await?;
         }
     }
-    tx.commit().await?;
-    Ok(true)
+    Ok(())
 }

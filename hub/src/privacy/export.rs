@@ -9,10 +9,13 @@ use super::inventory::{HELD, Holding};
 use crate::{
     args,
     command::proof,
-    identity::{Keyring, MemberId, consent},
+    identity::{Keyring, MemberId, consent, crm::AD_CONTEXT},
     sms::msisdn::Msisdn,
     store::{Db, Row, StoreError, Tx, Value, people},
 };
+
+/// In place of a value that is no information.
+const SEALED: &str = "(sealed)";
 
 /// What one table holds about her.
 #[derive(Debug, Clone)]
@@ -39,17 +42,19 @@ pub struct Access {
     proof: Json,
 }
 
-/// Reads all that is held about a member, on one snapshot; `None` if there is no such member.
+/// Reads all that is held about the person that a member is, her merged records included, on one snapshot; `None` if there is no such member.
 pub async fn access(db: &Db, keyring: &Keyring, member: MemberId, region: &str, at: Millis) -> Result<Option<Access>, StoreError> {
     let mut tx = db.begin_read().await?;
-    if tx.fetch_optional("SELECT id FROM member WHERE id = $1", args![member.0]).await?.is_none() {
-        return Ok(None);
-    }
+    let person = people::graph::person_of(&mut tx, member).await?;
+    let Some(&member) = person.last() else { return Ok(None) };
     let number = number_of(&mut tx, keyring, member, region).await?;
-    let shown = people::ledger::of_member(&mut tx, member).await?;
+    let mut shown = Vec::new();
+    for record in &person {
+        shown.extend(people::ledger::of_member(&mut tx, *record).await?);
+    }
     let mut parts = Vec::with_capacity(HELD.len());
     for holding in HELD {
-        parts.push(part(&mut tx, *holding, member).await?);
+        parts.push(part(&mut tx, keyring, *holding, &person).await?);
     }
     Ok(Some(Access { member, at, number, parts, proof: proof(member, &shown) }))
 }
@@ -63,26 +68,48 @@ pub async fn number_of(tx: &mut Tx, keyring: &Keyring, member: MemberId, region:
     Ok(plain.and_then(|plain| Msisdn::parse(std::str::from_utf8(&plain).ok()?, region)))
 }
 
-async fn part(tx: &mut Tx, holding: Holding, member: MemberId) -> Result<Part, StoreError> {
-    let found = tx.fetch(holding.find, args![member.0]).await?;
-    let head = found.first().map(Row::columns).unwrap_or_default();
-    let rows = found.iter().map(|row| cells(row, &head)).collect::<Result<_, _>>()?;
-    Ok(Part { holding, head, rows })
+async fn part(tx: &mut Tx, keyring: &Keyring, holding: Holding, person: &[MemberId]) -> Result<Part, StoreError> {
+    let mut part = Part { holding, head: Vec::new(), rows: Vec::new() };
+    for member in person {
+        let found = tx.fetch(holding.find, args![member.0]).await?;
+        if let Some(first) = found.first().filter(|_| part.head.is_empty()) {
+            part.head = first.columns();
+        }
+        for row in &found {
+            let cells = cells(row, &part.head, |sealed| opened(keyring, holding.table, sealed))?;
+            // What two of her records point to is told once.
+            if !part.rows.contains(&cells) {
+                part.rows.push(cells);
+            }
+        }
+    }
+    Ok(part)
 }
 
-fn cells(row: &Row, head: &[String]) -> Result<Vec<Json>, StoreError> {
-    let cell = |(i, name): (usize, &String)| Ok(shown(name, row.value(i)?));
+fn cells(row: &Row, head: &[String], open: impl Fn(&[u8]) -> Option<String>) -> Result<Vec<Json>, StoreError> {
+    let cell = |(i, name): (usize, &String)| {
+        Ok(match row.value(i)? {
+            Value::Blob(Some(sealed)) if name == "sealed" => json!(open(&sealed).unwrap_or_else(|| SEALED.to_owned())),
+            value => shown(name, value),
+        })
+    };
     head.iter().enumerate().map(cell).collect()
 }
 
-/// A value as she may read it. Sealed values are named and not shown: her number stands at the top, and the keys of her phones are no information.
+/// Her address and number as they would go to ad platforms. Her number for SMS stands at the top.
+fn opened(keyring: &Keyring, table: &str, sealed: &[u8]) -> Option<String> {
+    let plain = (table == "ad_key").then(|| keyring.open(AD_CONTEXT, sealed).ok()).flatten()?;
+    String::from_utf8(plain).ok()
+}
+
+/// A value as she may read it. The keys of her phones are no information, and not shown.
 fn shown(column: &str, value: Value) -> Json {
     match value {
         Value::Int(Some(n)) => json!(n),
         Value::Real(Some(n)) => json!(n),
         Value::Text(Some(text)) if text.starts_with(['{', '[']) => serde_json::from_str(&text).unwrap_or(Json::String(text)),
         Value::Text(Some(text)) => Json::String(text),
-        Value::Blob(Some(_)) if matches!(column, "sealed" | "chain_key") => json!("(sealed)"),
+        Value::Blob(Some(_)) if column == "chain_key" => json!(SEALED),
         Value::Blob(Some(bytes)) => Json::String(hex::encode(bytes)),
         Value::Int(None) | Value::Real(None) | Value::Text(None) | Value::Blob(None) => Json::Null,
     }

@@ -140,6 +140,33 @@ async fn a_link_shows_masked_values_and_withdraws_and_her_card_opens_the_rest() 
 }
 
 #[tokio::test]
+async fn a_link_from_before_she_turned_out_to_be_another_record_too_withdraws_for_all_of_her() {
+    both(async |db| {
+        let hub = Hub::start(&db).await;
+        let token = hub.link("AbCdEf12", friday(23, 0)).await;
+        let id = hub.ana.0;
+        let survivor =
+            "INSERT INTO member (id, brand, created_at, version) SELECT $1, brand, created_at, version FROM member WHERE id = $2";
+        db.execute(survivor, args![id + 1, id]).await.unwrap();
+        for sql in [
+            "INSERT INTO consent_now (member, brand, entity, purpose, granted, at, source) \
+             SELECT member + 1, brand, entity, purpose, granted, at, source FROM consent_now WHERE member = $1",
+            "UPDATE message SET member = member + 1 WHERE member = $1",
+            "UPDATE member SET merged_into = id + 1 WHERE id = $1",
+        ] {
+            db.execute(sql, args![id]).await.unwrap();
+        }
+        assert_eq!(hub.post(&format!("/m/{token}/withdraw"), WITHDRAW_SMS).await.0, 200);
+        let granted =
+            "SELECT granted FROM consent_now WHERE purpose = 'sms' AND brand = 'maison' AND entity = 'maison-sas' AND member = $1";
+        assert_eq!(db.fetch(granted, args![id + 1]).await.unwrap()[0].int(0).unwrap(), 0);
+        assert_eq!(hub.count("SELECT COUNT(*) FROM message WHERE state = 'suppressed' AND reason = 'no-sms'").await, 1);
+        hub.stop.cancel();
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn wrong_old_forged_and_foreign_calls_open_nothing() {
     both(async |db| {
         let hub = Hub::start(&db).await;

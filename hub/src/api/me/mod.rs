@@ -37,7 +37,10 @@ use crate::{
     identity::page::{self, Bound},
     store::{
         StoreError,
-        people::page::{self as pages, MemberPage, Origin},
+        people::{
+            graph,
+            page::{self as pages, MemberPage, Origin},
+        },
     },
 };
 
@@ -178,13 +181,16 @@ impl Me {
         let words = Words::of(browser, None);
         let name = page::name_in(token).ok_or(Refused::NoPage(words))?;
         self.calls.take(name, OF_A_LINK).map_err(|_| Refused::TooMany(words))?;
-        let found = pages::open(&mut api.db.begin_read().await?, name, now).await?;
+        let mut tx = api.db.begin_read().await?;
+        let found = pages::open(&mut tx, name, now).await?;
         let signed = |p: &MemberPage| {
             let bound = Bound { member: p.member, brand: &p.brand, entity: &p.entity };
             page::is_signed(&api.keyring, token, &bound)
         };
         match found.filter(signed) {
-            Some(page) => {
+            Some(mut page) => {
+                // The link was signed for whom she was then; since then two records may have turned out to be one person.
+                page.member = graph::standing_for(&mut tx, page.member).await?;
                 let words = Words::of(browser, api.config.borrow().page.languages.get(&page.brand).copied());
                 Ok(Opened { page, token: token.to_owned(), words, now })
             }
