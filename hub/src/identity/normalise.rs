@@ -5,7 +5,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use passage_protocol::StaticBeacon;
-use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 use crate::{
     identity::{IdentifierKind, phone},
@@ -90,7 +90,9 @@ pub(super) fn readable(raw: &str) -> Result<String, Unusable> {
         return Err(Unusable::Unreadable);
     }
     let blank = |c: char| c.is_whitespace() || is_invisible(c) || ('\u{1c}'..='\u{1f}').contains(&c);
-    let text: String = raw.trim_matches(blank).nfc().collect();
+    // Tabs and line ends are blanks to whoever copied them.
+    let plain = |c: char| if c.is_control() && c.is_whitespace() { ' ' } else { c };
+    let text: String = raw.trim_matches(blank).nfc().map(plain).collect();
     if text.is_empty() {
         return Err(Unusable::Empty);
     }
@@ -120,11 +122,16 @@ pub(super) fn is_hash(text: &str) -> bool {
     matches!(text.len(), 32 | 64) && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
+/// True for 32 bytes in base64, as Google takes digests.
+pub(super) fn is_base64_digest(text: &str) -> bool {
+    text.len() == 44 && STANDARD.decode(text).is_ok_and(|bytes| bytes.len() == 32)
+}
+
 /// SHA-256 of the empty text, which careless exports are full of.
 const NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// A SHA-256 that a partner sent, as lower-case hex.
-fn hash(text: &str) -> Result<String, Unusable> {
+pub(super) fn hash(text: &str) -> Result<String, Unusable> {
     let hex = if text.len() == 64 && is_hash(text) {
         text.to_ascii_lowercase()
     } else {
@@ -152,20 +159,26 @@ pub(super) fn email(text: &str) -> Result<String, Unusable> {
     let seen: String = text.chars().filter(|c| !is_invisible(*c)).collect();
     let lower = lower(&seen);
     let (local, domain) = lower.split_once('@').ok_or(Unusable::Email)?;
-    let dotted = domain.split('.').count() > 1 && domain.split('.').all(|label| !label.is_empty());
     let odd = |c: char| c.is_whitespace() || matches!(c, '@' | ',' | ';' | ':' | '<' | '>' | '(' | ')' | '[' | ']' | '\\' | '"');
-    if local.is_empty() || !dotted || lower.chars().filter(|c| *c == '@').count() != 1 || local.chars().any(odd) || domain.chars().any(odd)
-    {
-        return Err(Unusable::Email);
-    }
-    // A text of dots is no mailbox, and would be empty at Gmail.
-    if local.chars().all(|c| c == '.') || local.starts_with('+') {
+    // A text of dots is no mailbox, and would be empty at Gmail. The lengths are those of RFC 5321, 4.5.3.1.
+    if local.chars().all(|c| c == '.') || local.len() > 64 || local.chars().any(odd) || !is_domain(domain) {
         return Err(Unusable::Email);
     }
     if is_placeholder(local) && matches!(local, "null" | "none" | "undefined" | "anonymous" | "anonyme") {
         return Err(Unusable::Placeholder);
     }
     Ok(lower)
+}
+
+/// A name of at least two labels as RFC 1035, 2.3.1 has them, in letters of any script; the last one is never a number.
+fn is_domain(domain: &str) -> bool {
+    let letter = |c: char| c.is_alphanumeric() || is_combining_mark(c);
+    let label = |label: &str| {
+        let inside = label.chars().all(|c| letter(c) || c == '-') && !label.starts_with('-') && !label.ends_with('-');
+        inside && (1..=63).contains(&label.chars().count())
+    };
+    let last = domain.rsplit('.').next().unwrap_or_default();
+    domain.contains('.') && domain.split('.').all(label) && !last.chars().all(char::is_numeric)
 }
 
 /// The domain in lower case, the value as it is.

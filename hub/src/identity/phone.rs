@@ -13,14 +13,16 @@ const FRENCH: [&str; 5] = ["33", "262", "590", "594", "596"];
 pub(super) fn e164(text: &str, region: &str) -> Result<String, Unusable> {
     let dialled = dialled(text)?;
     let french = is_french(region);
+    let abroad = dialled.starts_with('+') || dialled.starts_with("00");
     let number = match dialled.strip_prefix('+').or_else(|| dialled.strip_prefix("00")) {
         Some(international) => international.to_owned(),
-        None if french => french_national(&dialled)?,
+        None if french => french_national(&dialled, region)?,
         None => return foreign(&dialled, region),
     };
     let plan = FRENCH.iter().find_map(|code| Some((*code, number.strip_prefix(code)?)));
     match plan {
-        Some((code, national)) => french_number(code, national, region),
+        // Some series of Mayotte are the mainland's too: with its country code, a number is the mainland's.
+        Some((code, national)) => french_number(code, national, if abroad { "" } else { region }),
         None => foreign(&format!("+{number}"), region),
     }
 }
@@ -43,8 +45,13 @@ fn dialled(text: &str) -> Result<String, Unusable> {
     let separator = |c: char| {
         c.is_whitespace()
             || is_invisible(c)
-            || matches!(c, '.' | '-' | '/' | '\'' | '_' | '\u{b7}' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{ff0d}' | '\u{ff0e}')
+            || matches!(
+                c,
+                '.' | '-' | '/' | '\'' | '"' | '_' | '\u{b7}' | '\u{2022}' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{ff0d}' | '\u{ff0e}'
+            )
     };
+    // Spreadsheets write `="0639981234"` to keep the zero.
+    let text = text.strip_prefix('=').unwrap_or(text);
     let text = text.strip_suffix(".0").filter(|whole| whole.bytes().all(|b| b.is_ascii_digit())).unwrap_or(text);
     let mut plain: String = text.chars().map(narrow).filter(|c| !separator(*c)).collect();
     let scheme = plain.get(..4).is_some_and(|head| head.eq_ignore_ascii_case("tel:"));
@@ -65,24 +72,30 @@ fn dialled(text: &str) -> Result<String, Unusable> {
     Ok(plain)
 }
 
-/// Full-width forms, and the digits of Arabic and Persian, as they are typed on a plain keyboard.
+/// The zeros of the scripts in which numbers are written: full-width, Arabic, Persian, N'Ko, Devanagari to Malayalam, Thai, Lao, Tibetan, Burmese, Khmer,
+/// and the five of mathematics.
+const ZEROS: [u32; 23] = [
+    0xff10, 0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xe50, 0xed0, 0xf20, 0x1040, 0x17e0,
+    0x1d7ce, 0x1d7d8, 0x1d7e2, 0x1d7ec, 0x1d7f6,
+];
+
+/// Digits of any script and full-width signs, as they are typed on a plain keyboard.
 fn narrow(c: char) -> char {
-    let digit = |zero: u32| char::from_digit(u32::from(c) - zero, 10).unwrap_or(c);
     match c {
         '\u{ff0b}' => '+',
         '\u{ff08}' => '(',
         '\u{ff09}' => ')',
-        '\u{ff10}'..='\u{ff19}' => digit(0xff10),
-        '\u{660}'..='\u{669}' => digit(0x660),
-        '\u{6f0}'..='\u{6f9}' => digit(0x6f0),
-        c => c,
+        c if c.is_ascii() => c,
+        c => ZEROS.iter().find_map(|zero| char::from_digit(u32::from(c).checked_sub(*zero)?, 10)).unwrap_or(c),
     }
 }
 
 /// Country code and number of what was dialled inside France: ten digits with the trunk zero, nine mobile ones that lost it in a spreadsheet, or
 /// eleven that lost their plus.
-fn french_national(dialled: &str) -> Result<String, Unusable> {
+fn french_national(dialled: &str, region: &str) -> Result<String, Unusable> {
     match (dialled.len(), dialled.as_bytes()) {
+        // A local number of the territory itself that lost its zero.
+        (9, [b'2' | b'5', ..]) if territory(dialled).is_some_and(|code| own_code(region) == Some(code)) => Ok(format!("33{dialled}")),
         (10, [b'0', ..]) => Ok(format!("33{}", &dialled[1..])),
         (9, [b'6' | b'7', ..]) => Ok(format!("33{dialled}")),
         (11, [b'3', b'3', b'1'..=b'9', ..]) | (12, [b'3', b'3', b'0', b'1'..=b'9', ..]) => Ok(dialled.to_owned()),
@@ -102,10 +115,32 @@ fn french_number(code: &str, national: &str, region: &str) -> Result<String, Unu
     Ok(format!("+{}{national}", territory(national).unwrap_or(if region == "YT" && national.starts_with("639") { "262" } else { code })))
 }
 
-/// The country code that a French national number belongs to when it is not the mainland's. `+33` before it reaches nobody.
+/// The country code of a territory overseas.
+fn own_code(region: &str) -> Option<&'static str> {
+    Some(match region {
+        "RE" | "YT" => "262",
+        "GP" | "BL" | "MF" => "590",
+        "GF" => "594",
+        "MQ" => "596",
+        _ => return None,
+    })
+}
+
+/// The country code that a French national number belongs to when it is not the mainland's. `+33` before it reaches nobody. (The series of ARCEP's
+/// plan, as libphonenumber has them.)
 fn territory(national: &str) -> Option<&'static str> {
     Some(match national.get(..3)? {
-        "692" | "693" | "262" | "269" => "262",
+        "709" => match national.get(3..5)? {
+            "35" | "36" | "37" => "262",
+            series => match series.as_bytes()[0] {
+                b'0' => "590",
+                b'1' => "596",
+                b'2' => "262",
+                b'3' => "594",
+                _ => return None,
+            },
+        },
+        "692" | "693" | "262" | "263" | "269" => "262",
         "690" | "691" | "590" => "590",
         "694" | "594" => "594",
         "696" | "697" | "596" => "596",

@@ -153,8 +153,13 @@ pub fn forms(kind: PlatformKind, raw: &str, region: &str) -> Forms {
         Err(e) => return Forms::refused(e.to_string()),
     };
     // Some export UUIDs without their dashes: 32 digits of a device are no hash.
-    if normalise::is_hash(&text) && !(kind == PlatformKind::DeviceId && text.len() == 32) {
-        let keep = (text.len() == 64).then(|| text.to_ascii_lowercase());
+    let is_digest = normalise::is_hash(&text) || normalise::is_base64_digest(&text);
+    if is_digest && !(kind == PlatformKind::DeviceId && text.len() == 32) {
+        let keep = match normalise::hash(&text) {
+            Err(e @ Unusable::Placeholder) => return Forms::refused(e.to_string()),
+            // One of 32 digits is an MD5, which nobody takes.
+            other => other.ok(),
+        };
         return Forms { already_hashed: true, keep, ..Forms::refused(Unusable::Hashed.to_string()) };
     }
     if normalise::is_placeholder(&text) && !person::may_be_a_name(kind, &text) {
@@ -175,13 +180,17 @@ pub fn forms(kind: PlatformKind, raw: &str, region: &str) -> Forms {
     made.unwrap_or_else(|e| Forms::refused(e.to_string()))
 }
 
-/// Both forms of an address in canonical form: Google drops the dots of its own mailboxes, and every `+suffix` stays.
+/// Both forms of an address in canonical form: Google drops the dots of its own mailboxes, and every `+suffix` stays; what is nothing but a suffix is
+/// none of its mailboxes.
 pub fn email_forms(email: &str) -> Forms {
     let google = match email.rsplit_once('@') {
-        Some((local, domain @ ("gmail.com" | "googlemail.com"))) => format!("{}@{domain}", local.replace('.', "")),
-        _ => email.to_owned(),
+        Some((local, domain @ ("gmail.com" | "googlemail.com"))) => match local.replace('.', "") {
+            local if local.is_empty() || local.starts_with('+') => Form::refused(),
+            local => Form::hashed(format!("{local}@{domain}")),
+        },
+        _ => Form::hashed(email),
     };
-    Forms::new(Form::hashed(google), Form::hashed(email))
+    Forms::new(google, Form::hashed(email))
 }
 
 /// Both forms of an E.164 number: Google with the plus, Meta without.

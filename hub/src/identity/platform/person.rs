@@ -57,9 +57,10 @@ pub(super) fn without_punctuation(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric() || c.is_whitespace() || is_combining_mark(*c)).collect()
 }
 
-/// Meta only, as `YYYYMMDD`. Day before month as in Europe, but for the United States.
+/// Meta only, as `YYYYMMDD`. Day before month as in Europe, but for the United States; the other way round where that gives no date.
 pub(super) fn birth_date(text: &str, region: &str) -> Result<Forms, Unusable> {
-    let orders: &[&str] = if region == "US" { &["%Y-%m-%d", "%m-%d-%Y", "%Y%m%d"] } else { &["%Y-%m-%d", "%d-%m-%Y", "%Y%m%d"] };
+    let (usual, other) = if region == "US" { ("%m-%d-%Y", "%d-%m-%Y") } else { ("%d-%m-%Y", "%m-%d-%Y") };
+    let orders = ["%Y-%m-%d", usual, "%Y%m%d", other];
     let dashed: String = text.chars().map(|c| if matches!(c, '/' | '.' | ' ') { '-' } else { c }).collect();
     let day = orders.iter().find_map(|order| NaiveDate::parse_from_str(&dashed, order).ok());
     let day = day.filter(|day| (1880..2100).contains(&day.year())).ok_or(Unusable::Kind)?;

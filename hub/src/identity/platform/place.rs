@@ -25,7 +25,7 @@ pub(super) fn postal_code(text: &str) -> Result<Forms, Unusable> {
         return Err(Unusable::Kind);
     }
     let digits = |part: &str, n: usize| part.len() == n && part.bytes().all(|b| b.is_ascii_digit());
-    let zip = text.split_once('-').filter(|(five, four)| digits(five, 5) && digits(four, 4)).map(|(five, _)| five.to_owned());
+    let zip = text.split_once(['-', ' ']).filter(|(five, four)| digits(five, 5) && digits(four, 4)).map(|(five, _)| five.to_owned());
     Ok(Forms::new(Form::clear(text), Form::hashed(zip.unwrap_or(plain))))
 }
 

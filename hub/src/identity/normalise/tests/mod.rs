@@ -98,3 +98,32 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn an_address_needs_a_domain_that_could_exist_and_a_mailbox_that_is_not_too_long() {
+    let long = format!("{}@example.fr", "p".repeat(65));
+    let label = format!("paul@{}.fr", "e".repeat(64));
+    for raw in [
+        "paul@example.fr'",
+        "paul@example.fr/",
+        "paul@example.fr?subject=x",
+        "paul@example.fr…",
+        "paul@*.fr",
+        "paul@-a.fr",
+        "paul@exa!mple.fr",
+        "paul@example.123",
+        &long,
+        &label,
+    ] {
+        assert_eq!(canonical(IdentifierKind::Email, raw, "FR"), Err(Unusable::Email), "{raw}");
+    }
+    for raw in ["+paul@example.fr", "paul@exämple.fr", "paul@shop.example-1.fr", "paul@मेल.भारत"] {
+        assert_eq!(canonical(IdentifierKind::Email, raw, "FR").as_deref(), Ok(raw), "{raw}");
+    }
+}
+
+#[test]
+fn a_tab_is_a_blank() {
+    assert_eq!(canonical(IdentifierKind::Phone, "06\t39\t98\t12\t34", "FR").as_deref(), Ok("+33639981234"));
+    assert_eq!(canonical(IdentifierKind::Email, "paul\t@example.fr", "FR"), Err(Unusable::Email));
+}

@@ -82,3 +82,30 @@ fn services_of_other_countries_and_repeated_digits_are_no_persons() {
         assert_eq!(e164(text, region), Err(Unusable::Phone), "{text} in {region}");
     }
 }
+
+#[test]
+fn numbers_overseas_get_the_code_of_their_territory_and_an_explicit_one_stands() {
+    for (text, region, expected) in [
+        ("0709 00 12 34", "FR", "+590709001234"),
+        ("0709 10 12 34", "FR", "+596709101234"),
+        ("0709 20 12 34", "FR", "+262709201234"),
+        ("0709 30 12 34", "FR", "+594709301234"),
+        ("0709 35 12 34", "FR", "+262709351234"),
+        ("0263 00 12 34", "RE", "+262263001234"),
+        ("590 20 12 34", "GP", "+590590201234"),
+        ("262 16 12 34", "RE", "+262262161234"),
+        ("0639 98 12 34", "YT", "+262639981234"),
+        ("+33 6 39 98 12 34", "YT", "+33639981234"),
+    ] {
+        assert_eq!(e164(text, region).as_deref(), Ok(expected), "{text} in {region}");
+    }
+    assert_eq!(e164("590201234", "FR"), Err(Unusable::Phone), "nine digits are a local number only in their own territory");
+}
+
+#[test]
+fn digits_of_any_script_and_the_signs_of_spreadsheets_are_read() {
+    for text in ["०६३९९८१२३४", "𝟎𝟔𝟑𝟗𝟗𝟖𝟏𝟐𝟑𝟒", "๐๖๓๙๙๘๑๒๓๔", "06•39•98•12•34", "=\"0639981234\"", "\"0639981234\""]
+    {
+        assert_eq!(e164(text, "FR").as_deref(), Ok("+33639981234"), "{text}");
+    }
+}

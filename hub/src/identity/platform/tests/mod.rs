@@ -88,3 +88,40 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_digest_in_base64_is_kept_as_hex_and_one_of_nothing_is_refused() {
+    let hex = sha256("paul@example.fr");
+    let base64 = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, hex::decode(&hex).unwrap());
+    for kind in [PlatformKind::Email, PlatformKind::Phone, PlatformKind::GivenName] {
+        for raw in [&base64, &hex, &hex.to_uppercase()] {
+            let forms = forms(kind, raw, "FR");
+            assert!(forms.reject && forms.already_hashed, "{raw}");
+            assert_eq!(forms.keep.as_deref(), Some(hex.as_str()), "{raw}");
+        }
+    }
+    for nothing in [sha256(""), "0".repeat(64)] {
+        let forms = forms(PlatformKind::Email, &nothing, "FR");
+        assert!(forms.reject && forms.keep.is_none(), "{nothing}");
+    }
+}
+
+#[test]
+fn a_date_that_is_none_in_the_usual_order_is_read_in_the_other_one() {
+    let meta = |raw: &str, region: &str| forms(PlatformKind::BirthDate, raw, region).meta.normalised;
+    for (raw, region, expected) in [
+        ("02/16/1997", "FR", "19970216"),
+        ("16/02/1997", "US", "19970216"),
+        ("02/03/1997", "FR", "19970302"),
+        ("02/03/1997", "US", "19970203"),
+    ] {
+        assert_eq!(meta(raw, region).as_deref(), Some(expected), "{raw} in {region}");
+    }
+    assert_eq!(meta("16/16/1997", "FR"), None);
+}
+
+#[test]
+fn what_is_only_a_suffix_is_no_mailbox_of_google() {
+    let odd = forms(PlatformKind::Email, ".+a@gmail.com", "FR");
+    assert!(odd.google.reject && !odd.meta.reject);
+}
