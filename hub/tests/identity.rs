@@ -307,6 +307,10 @@ async fn the_match_rate_tells_what_is_tied_by_week_store_and_key() {
                 "INSERT INTO purchase (store, ticket, at, identifier_kind, identifier, received_at) VALUES ('lyon', $1, $2, $3, $4, 0)";
             db.execute(sql, args![format!("T{n}"), friday(12, 0), "loyalty_card", &key]).await.unwrap();
             db.execute(sql, args![format!("U{n}"), friday(12, 0), None::<&str>, None::<Vec<u8>>]).await.unwrap();
+            let sql = "INSERT INTO touchpoint (id, at, kind, campaign, identifier_kind, identifier, received_at) \
+                       VALUES ($1, $2, 'click', 'automne', 'email', $3, 0)";
+            let key = hub.key(Email, &format!("m{n}@example.fr")).0;
+            db.execute(sql, args![format!("x/{n}"), friday(11, 0), &key]).await.unwrap();
         }
         db.execute("UPDATE visit SET start_at = $1, end_at = $1", args![friday(12, 0)]).await.unwrap();
         let span = passage_hub::report::Span { from: friday(0, 0), to: friday(23, 0) };
@@ -317,11 +321,20 @@ async fn the_match_rate_tells_what_is_tied_by_week_store_and_key() {
             ("visit", "lyon", "email", 25, 22),
             ("order", "lyon", "loyalty_card", 25, 22),
             ("order", "lyon", "none", 25, 0),
+            ("exposure", "-", "email", 25, 22),
         ] {
             assert!(rows.contains(&expected), "{expected:?} in {rows:?}");
         }
         assert!(found.rows.rows.iter().all(|r| r.week == "2026-W47"));
         assert_eq!(found.moments.rows[0].moment, "import");
+        // Of a shop of another company nothing is tied: she allowed it to this one.
+        let mut franchise = hub.config.clone();
+        let mut site = (*franchise.site).clone();
+        site.stores.get_mut(&shop::store_id("lyon")).unwrap().entity = "franchise".to_owned();
+        franchise.site = Arc::new(site);
+        let found = passage_hub::report::matching::matching(&db, &franchise, span).await.unwrap();
+        let in_shops = found.rows.rows.iter().filter(|r| r.what != "exposure");
+        assert!(in_shops.clone().count() == 3 && in_shops.clone().all(|r| r.matched == 0), "{:?}", found.rows.rows);
         let few = passage_config::HubConfig { k: 23, ..hub.config.clone() };
         let found = passage_hub::report::matching::matching(&db, &few, span).await.unwrap();
         assert!(found.rows.withheld > 0 && found.rows.rows.iter().all(|r| r.matched == 0));

@@ -302,6 +302,10 @@ async fn webhooks_are_taken_only_signed_fresh_and_once() {
         assert_eq!(hub.hook("calls", now, &call).await.1["duplicate"], 1);
         let touch = &hub.of(member).await[0];
         assert_eq!((touch.kind, touch.campaign.as_deref(), touch.detail.outcome.as_deref()), (TouchKind::Call, Some("automne"), Some("order")));
+        for (n, to) in ["0033199000001", "01 99 00 00 01", "+33 (0)1.99.00.00.01"].into_iter().enumerate() {
+            let call = json!({ "id": format!("as-dialled-{n}"), "at": "2026-11-20T08:50:00+01:00", "to": to, "from": "06 39 98 00 01" });
+            assert_eq!(hub.hook("calls", now, &call).await.1["stored"], 1, "{to}");
+        }
         assert_eq!(hub.hook("calls", now - 400, &call).await.0, 401, "too old");
         assert_eq!(hub.hook("nothing", now, &call).await.0, 401);
         let unsigned = hub.web.post(format!("{}/v1/webhooks/calls", hub.url)).body(call.to_string()).send().await.unwrap();

@@ -12,7 +12,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use hmac::{Hmac, KeyInit, Mac};
-use passage_config::{Site, Webhook, WebhookKind};
+use passage_config::{HubConfig, Webhook, WebhookKind};
 use passage_protocol::Millis;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -24,6 +24,7 @@ use crate::{
         desk::{Desk, Fate},
         row,
     },
+    identity::phone,
     touchpoint::{
         Touchpoint,
         intake::{Intake, Refusal},
@@ -66,7 +67,7 @@ pub(super) async fn take(
     let rows = {
         let intake = Intake::new(&name, &desk.api.keyring, &config.phone_region, &config.site, now);
         match webhook.kind {
-            WebhookKind::Calls => calls(&body, &config.site, &intake)?,
+            WebhookKind::Calls => calls(&body, &config, &intake)?,
             WebhookKind::Orders => orders(&body, &intake)?,
         }
     };
@@ -91,18 +92,19 @@ fn is_signed(webhook: &Webhook, headers: &HeaderMap, body: &[u8], now: Millis) -
 }
 
 /// One call, or a list of them.
-fn calls(body: &[u8], site: &Site, intake: &Intake<'_>) -> Result<Vec<Result<Touchpoint, Refusal>>, Problem> {
+fn calls(body: &[u8], config: &HubConfig, intake: &Intake<'_>) -> Result<Vec<Result<Touchpoint, Refusal>>, Problem> {
     let all = match Problem::json(body)? {
         Value::Array(all) => all,
         one => vec![one],
     };
-    Ok(all.iter().map(|value| call(value, site, intake)).collect())
+    Ok(all.iter().map(|value| call(value, config, intake)).collect())
 }
 
-fn call(value: &Value, site: &Site, intake: &Intake<'_>) -> Result<Touchpoint, Refusal> {
+fn call(value: &Value, config: &HubConfig, intake: &Intake<'_>) -> Result<Touchpoint, Refusal> {
     let call = Call::deserialize(value).map_err(|_| Refusal::new("form", "a call needs id, at, to and from as texts"))?;
-    let number: String = call.to.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect();
-    let campaign = site.touch.numbers.get(&number).ok_or_else(|| Refusal::new("number", "to: the number is of no campaign"))?;
+    let line = phone::line(&call.to, &config.phone_region);
+    let campaign = line.and_then(|line| config.site.touch.numbers.get(&line));
+    let campaign = campaign.ok_or_else(|| Refusal::new("number", "to: the number is of no campaign"))?;
     intake.read(&RawTouch {
         key: Some(&call.id),
         at: Some(&call.at),

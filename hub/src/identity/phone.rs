@@ -27,6 +27,12 @@ pub(super) fn e164(text: &str, region: &str) -> Result<String, Unusable> {
     }
 }
 
+/// A line of the house as `+` and digits, however it was dialled; it may be one of a service, which no person has.
+pub fn line(text: &str, region: &str) -> Option<String> {
+    let number = phonenumber::parse(country::Id::from_str(region).ok(), text).ok()?;
+    Some(number.format().mode(Mode::E164).to_string())
+}
+
 /// True if an SMS can reach the number: every foreign one, and the French ones that are mobile.
 pub fn may_receive_sms(e164: &str) -> bool {
     let Some(digits) = e164.strip_prefix('+') else { return false };

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use chrono::{DateTime, Datelike, Days};
-use passage_config::HubConfig;
+use passage_config::{HubConfig, Site};
 
 use crate::{
     args,
@@ -25,7 +25,7 @@ pub struct MatchRow {
     pub key: String,
     /// How many there were.
     pub all: i64,
-    /// How many of them are tied to a member who grants `match`.
+    /// How many of them are tied to a member who grants `match` to the company of the store; of an exposure, which has none, to any.
     pub matched: i64,
     /// How many members those are.
     pub members: i64,
@@ -80,6 +80,14 @@ macro_rules! week {
     };
 }
 
+/// Members and the companies that they allow to join what they did online with what they did in the shop.
+macro_rules! allowed {
+    () => {
+        "(SELECT member, brand, entity FROM consent_now n WHERE purpose = 'match' AND granted = 1 \
+         AND NOT EXISTS (SELECT 1 FROM restriction r WHERE r.member = n.member))"
+    };
+}
+
 const EXPOSURES: &str = concat!(
     "SELECT COALESCE(t.store, '-'), t.identifier_kind, ",
     week!("t.at"),
@@ -94,36 +102,42 @@ const EXPOSURES: &str = concat!(
 const ORDERS: &str = concat!(
     "SELECT p.store, COALESCE(p.identifier_kind, 'none'), ",
     week!("p.at"),
-    ", COUNT(*), COUNT(c.member), COUNT(DISTINCT c.member) FROM purchase p LEFT JOIN ",
+    ", COUNT(*), CAST(0 AS BIGINT), CAST(0 AS BIGINT) FROM purchase p WHERE p.at >= $1 AND p.at < $2 GROUP BY 1, 2, 3"
+);
+
+/// For each company that members allow `match`; [`tied`] keeps that of the store.
+const ORDERS_TIED: &str = concat!(
+    "SELECT p.store, p.identifier_kind, ",
+    week!("p.at"),
+    ", CAST(0 AS BIGINT), COUNT(*), COUNT(DISTINCT c.member), c.brand, c.entity FROM purchase p JOIN ",
     held!(),
-    " h ON h.kind = p.identifier_kind AND h.key = p.identifier AND p.at >= h.since AND (h.until IS NULL OR p.at <= h.until) LEFT JOIN ",
-    matchable!(),
-    " c ON c.member = h.member \
-     WHERE p.at >= $1 AND p.at < $2 GROUP BY 1, 2, 3"
+    " h ON h.kind = p.identifier_kind AND h.key = p.identifier AND p.at >= h.since AND (h.until IS NULL OR p.at <= h.until) JOIN ",
+    allowed!(),
+    " c ON c.member = h.member WHERE p.at >= $1 AND p.at < $2 GROUP BY 1, 2, 3, 7, 8"
 );
 
 const VISITS: &str = concat!(
-    "SELECT v.store, MIN('-'), ",
+    "SELECT v.store, MIN('any'), ",
     week!("v.start_at"),
     ", COUNT(*), CAST(0 AS BIGINT), CAST(0 AS BIGINT) FROM visit v WHERE v.label = 'qualified' AND v.start_at >= $1 AND v.start_at < $2 GROUP BY 1, 3"
 );
 
-/// Keys that lead from a visit to what happened online; `any` is a visit with at least one of them.
-const VISIT_KEYS: &str = concat!(
+/// Keys that lead from a visit to what happened online; `any` is a visit with at least one of them. For each company, as [`ORDERS_TIED`].
+const VISITS_TIED: &str = concat!(
     "SELECT v.store, i.kind, ",
     week!("v.start_at"),
-    ", CAST(0 AS BIGINT), COUNT(DISTINCT v.id), COUNT(DISTINCT v.member) FROM visit v \
+    ", CAST(0 AS BIGINT), COUNT(DISTINCT v.id), COUNT(DISTINCT v.member), c.brand, c.entity FROM visit v \
      JOIN (SELECT member, kind FROM identifier UNION SELECT member, 'any' FROM identifier \
-     WHERE kind IN ('email', 'phone', 'email_sha256', 'phone_sha256', 'cookie', 'device', 'order', 'call')) i ON i.member = v.member \
-     JOIN consent_now c ON c.member = v.member AND c.purpose = 'match' AND c.granted = 1 \
-     AND NOT EXISTS (SELECT 1 FROM restriction r WHERE r.member = c.member) WHERE v.label = 'qualified' AND v.start_at >= $1 AND v.start_at < $2 GROUP BY 1, 2, 3"
+     WHERE kind IN ('email', 'phone', 'email_sha256', 'phone_sha256', 'cookie', 'device', 'order', 'call')) i ON i.member = v.member JOIN ",
+    allowed!(),
+    " c ON c.member = v.member WHERE v.label = 'qualified' AND v.start_at >= $1 AND v.start_at < $2 GROUP BY 1, 2, 3, 7, 8"
 );
 
 /// Counts a span on one snapshot of the database.
 pub async fn matching(db: &Db, config: &HubConfig, span: Span) -> Result<Matching, StoreError> {
     let mut tx = db.begin_read().await?;
-    let mut rows = visits(&mut tx, span).await?;
-    rows.extend(counted(&mut tx, ORDERS, "order", span).await?);
+    let mut rows = visits(&mut tx, &config.site, span).await?;
+    rows.extend(orders(&mut tx, &config.site, span).await?);
     rows.extend(counted(&mut tx, EXPOSURES, "exposure", span).await?);
     let moments = moments(&mut tx, span).await?;
     let links = moments.iter().map(|m| m.links).sum();
@@ -147,13 +161,42 @@ fn read(row: &Row, what: &'static str) -> Result<MatchRow, StoreError> {
     Ok(MatchRow { what, week, store, key, all: row.int(3)?, matched: row.int(4)?, members: row.int(5)? })
 }
 
-async fn visits(tx: &mut Tx, span: Span) -> Result<Vec<MatchRow>, StoreError> {
-    let all: BTreeMap<(String, String), i64> =
-        counted(tx, VISITS, "visit", span).await?.into_iter().map(|row| ((row.week, row.store), row.all)).collect();
-    let mut rows = counted(tx, VISIT_KEYS, "visit", span).await?;
-    for row in &mut rows {
-        row.all = all.get(&(row.week.clone(), row.store.clone())).copied().unwrap_or(row.matched);
+async fn visits(tx: &mut Tx, site: &Site, span: Span) -> Result<Vec<MatchRow>, StoreError> {
+    let mut rows = counted(tx, VISITS, "visit", span).await?;
+    let all: BTreeMap<(String, String), i64> = rows.iter().map(|row| ((row.week.clone(), row.store.clone()), row.all)).collect();
+    for mut tied in tied(tx, VISITS_TIED, "visit", site, span).await? {
+        tied.all = all.get(&(tied.week.clone(), tied.store.clone())).copied().unwrap_or(tied.matched);
+        // A store of whose visits none is tied keeps its row.
+        rows.retain(|row| (&row.week, &row.store, &row.key) != (&tied.week, &tied.store, &tied.key));
+        rows.push(tied);
     }
+    rows.sort();
+    Ok(rows)
+}
+
+async fn orders(tx: &mut Tx, site: &Site, span: Span) -> Result<Vec<MatchRow>, StoreError> {
+    let mut rows = counted(tx, ORDERS, "order", span).await?;
+    for tied in tied(tx, ORDERS_TIED, "order", site, span).await? {
+        let of = |row: &&mut MatchRow| (&row.week, &row.store, &row.key) == (&tied.week, &tied.store, &tied.key);
+        if let Some(row) = rows.iter_mut().find(of) {
+            (row.matched, row.members) = (tied.matched, tied.members);
+        }
+    }
+    Ok(rows)
+}
+
+/// What is tied by a consent to the company of the store where it happened; one to another company ties nothing there.
+async fn tied(tx: &mut Tx, sql: &'static str, what: &'static str, site: &Site, span: Span) -> Result<Vec<MatchRow>, StoreError> {
+    let mut rows = Vec::new();
+    for row in tx.fetch(sql, args![span.from, span.to]).await? {
+        let (brand, entity) = (row.text(6)?, row.text(7)?);
+        let read = read(&row, what)?;
+        let store = site.stores.iter().find(|(id, _)| id.as_str() == read.store).map(|(_, store)| store);
+        if store.is_some_and(|store| store.brand == brand && store.entity == entity) {
+            rows.push(read);
+        }
+    }
+    rows.sort();
     Ok(rows)
 }
 

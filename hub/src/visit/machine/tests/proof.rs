@@ -110,7 +110,7 @@ fn what_the_radio_hears_about_the_border_counts_while_a_position_says_inside_too
     let border = &levels([1, -2, -2, -1])[..3];
     let (here, elsewhen) = (evidence(2, 101 * MIN, 102 * MIN), evidence(2, 105 * MIN + 10_000, 105 * MIN + 30_000));
     assert_eq!(proof(border).2, [Reason::Weak]);
-    assert_eq!(proof(&[border, &[here.clone()]].concat()).2, []);
+    assert_eq!(proof(&[border, std::slice::from_ref(&here)].concat()).2, []);
     assert_ne!(proof(&[border, &[elsewhen]].concat()).2, [], "it must be at the same time");
     // A wall that takes 20 dB is not outweighed.
     let wall = &levels([1, -15, -15, -15])[..3];
