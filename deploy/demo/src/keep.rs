@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 /// What the hub of the demo writes.
 const DATABASE: &str = "hub.db";
+/// The file of its secret, which it has in memory only.
 const KEY: &str = "hub.key";
 
 /// Refuses a folder that holds something already.
@@ -19,15 +20,16 @@ pub fn check(target: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies the configuration in `files` and what the hub left in `folder` to `target`, and prints how to ask about it.
+/// Copies the configuration in `files` and what the hub left in `folder` to `target`, writes its secret beside them, and prints how to ask about it.
 ///
 /// # Errors
 /// The disk; or `hub.toml` does not name its database and its key on lines of their own.
-pub fn keep(files: &Path, folder: &Path, target: &Path) -> Result<()> {
+pub fn keep(files: &Path, folder: &Path, secret: &[u8], target: &Path) -> Result<()> {
     copy(files, target)?;
+    fs::write(target.join(KEY), secret)?;
     // Of a database that is not closed yet, the newest part is in its write-ahead log.
     let log = format!("{DATABASE}-wal");
-    for name in [DATABASE, KEY, &log] {
+    for name in [DATABASE, &log] {
         if name != log || folder.join(name).exists() {
             fs::copy(folder.join(name), target.join(name)).with_context(|| format!("cannot keep {name}"))?;
         }

@@ -96,7 +96,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
     }
     let left = system.stop().await;
     if let Some(target) = &cli.keep {
-        keep::keep(&cli.config, left.path(), target)?;
+        keep::keep(&cli.config, left.path(), &system::SECRET, target)?;
     }
     Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

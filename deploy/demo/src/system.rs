@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// The demo's secret is public, so that member codes and the hold-out are the same on every run. A real hub makes its own.
-const SECRET: [u8; 32] = *b"the demo has no secret to keep:)";
+pub const SECRET: [u8; 32] = *b"the demo has no secret to keep:)";
 /// How often the files of the configuration are looked at, in machine time.
 const LOOK: Duration = Duration::from_secs(1);
 
