@@ -1,10 +1,15 @@
 //! Phone numbers to E.164, with the ways in which French numbers are written down.
 
+mod overseas;
+mod plan;
+
 use std::str::FromStr;
 
-use phonenumber::{Metadata, Mode, PhoneNumber, Type, country, metadata::DATABASE};
+use phonenumber::{Mode, country};
 
 use crate::identity::normalise::{Unusable, is_invisible};
+use overseas::{overseas, own_block, own_code};
+use plan::{Number, Use, read};
 
 /// Country codes of the French numbering plan, in which a national number has nine digits and the trunk prefix is 0.
 const FRENCH: [&str; 5] = ["33", "262", "590", "594", "596"];
@@ -12,17 +17,15 @@ const FRENCH: [&str; 5] = ["33", "262", "590", "594", "596"];
 /// The number as `+` and digits. `text` is trimmed already.
 pub(super) fn e164(text: &str, region: &str) -> Result<String, Unusable> {
     let dialled = dialled(text)?;
-    let french = is_french(region);
-    let abroad = dialled.starts_with('+') || dialled.starts_with("00");
-    let number = match dialled.strip_prefix('+').or_else(|| dialled.strip_prefix("00")) {
+    let number = match plan::abroad(&dialled, region) {
         Some(international) => international.to_owned(),
-        None if french => french_national(&dialled, region)?,
+        // St. Pierre and Miquelon has numbers of six digits of its own.
+        None if is_french(region) && !(region == "PM" && dialled.len() < 9) => return french_national(&dialled, region),
         None => return foreign(&dialled, region),
     };
-    let plan = FRENCH.iter().find_map(|code| Some((*code, number.strip_prefix(code)?)));
-    match plan {
-        // Some series of Mayotte are the mainland's too: with its country code, a number is the mainland's.
-        Some((code, national)) => french_number(code, national, if abroad { "" } else { region }),
+    // With the country code of the mainland, a number of a series that is also an island's is the mainland's.
+    match FRENCH.iter().find_map(|code| Some((*code, number.strip_prefix(code)?))) {
+        Some((code, national)) => french_number(code, national),
         None => foreign(&format!("+{number}"), region),
     }
 }
@@ -43,7 +46,7 @@ pub fn may_receive_sms(e164: &str) -> bool {
 }
 
 fn is_french(region: &str) -> bool {
-    matches!(region, "FR" | "RE" | "YT" | "GP" | "MQ" | "GF" | "BL" | "MF")
+    matches!(region, "FR" | "RE" | "YT" | "GP" | "MQ" | "GF" | "BL" | "MF" | "PM")
 }
 
 /// Digits with an optional leading `+`: digits of other scripts made plain, separators and the written trunk zero `(0)` dropped.
@@ -96,112 +99,63 @@ fn narrow(c: char) -> char {
     }
 }
 
-/// Country code and number of what was dialled inside France: ten digits with the trunk zero, nine mobile ones that lost it in a spreadsheet, or
-/// eleven that lost their plus.
+/// What was dialled inside France: ten digits with the trunk zero, nine that lost it in a spreadsheet (mobile ones, and those of the region itself),
+/// or eleven that lost their plus.
 fn french_national(dialled: &str, region: &str) -> Result<String, Unusable> {
-    match (dialled.len(), dialled.as_bytes()) {
-        // A local number of the territory itself that lost its zero.
-        (9, [b'2' | b'5', ..]) if territory(dialled).is_some_and(|code| own_code(region) == Some(code)) => Ok(format!("33{dialled}")),
-        (10, [b'0', ..]) => Ok(format!("33{}", &dialled[1..])),
-        (9, [b'6' | b'7', ..]) => Ok(format!("33{dialled}")),
-        (11, [b'3', b'3', b'1'..=b'9', ..]) | (12, [b'3', b'3', b'0', b'1'..=b'9', ..]) => Ok(dialled.to_owned()),
-        (12, _) if ["262", "590", "594", "596"].iter().any(|c| dialled.starts_with(c)) => Ok(dialled.to_owned()),
-        _ => Err(Unusable::Phone),
-    }
+    let home = own_code(region).unwrap_or("33");
+    let national = match (dialled.len(), dialled.as_bytes()) {
+        (10, [b'0', ..]) => &dialled[1..],
+        (9, [b'6' | b'7', ..]) => dialled,
+        (9, [b'1'..=b'9', ..]) if own_block(region, dialled) || overseas(dialled).is_some_and(|n| n.starts_with(&format!("+{home}"))) => {
+            dialled
+        }
+        (11, [b'3', b'3', b'1'..=b'9', ..]) => return french_number("33", &dialled[2..]),
+        (12, [b'3', b'3', b'0', b'1'..=b'9', ..]) => return french_number("33", &dialled[3..]),
+        (12, _) => {
+            let code = FRENCH.iter().find(|code| code.len() == 3 && dialled.starts_with(**code)).ok_or(Unusable::Phone)?;
+            return french_number(code, &dialled[3..]);
+        }
+        _ => return Err(Unusable::Phone),
+    };
+    french_number(if own_block(region, national) { home } else { "33" }, national)
 }
 
 /// A number of the French plan: nine digits, not of a service, under the country code of its own territory.
-fn french_number(code: &str, national: &str, region: &str) -> Result<String, Unusable> {
+fn french_number(code: &str, national: &str) -> Result<String, Unusable> {
     let national = if national.len() == 10 { national.strip_prefix('0').unwrap_or(national) } else { national };
     let placeholder =
         ["612345678", "123456789"].contains(&national) || national.bytes().skip(1).all(|b| Some(&b) == national.as_bytes().get(1));
     if national.len() != 9 || placeholder || national.starts_with(['0', '8']) {
         return Err(Unusable::Phone);
     }
-    Ok(format!("+{}{national}", territory(national).unwrap_or(if region == "YT" && national.starts_with("639") { "262" } else { code })))
-}
-
-/// The country code of a territory overseas.
-fn own_code(region: &str) -> Option<&'static str> {
-    Some(match region {
-        "RE" | "YT" => "262",
-        "GP" | "BL" | "MF" => "590",
-        "GF" => "594",
-        "MQ" => "596",
-        _ => return None,
-    })
-}
-
-/// The country code that a French national number belongs to when it is not the mainland's. `+33` before it reaches nobody. (The series of ARCEP's
-/// plan, as libphonenumber has them.)
-fn territory(national: &str) -> Option<&'static str> {
-    Some(match national.get(..3)? {
-        "709" => match national.get(3..5)? {
-            "35" | "36" | "37" => "262",
-            series => match series.as_bytes()[0] {
-                b'0' => "590",
-                b'1' => "596",
-                b'2' => "262",
-                b'3' => "594",
-                _ => return None,
-            },
-        },
-        "692" | "693" | "262" | "263" | "269" => "262",
-        "690" | "691" | "590" => "590",
-        "694" | "594" => "594",
-        "696" | "697" | "596" => "596",
-        _ => return None,
-    })
+    match overseas(national) {
+        Some(number) => Ok(number),
+        // A number of the mainland behind the code of an island reaches nobody.
+        None if code == "33" || overseas::REGIONS.iter().any(|region| own_code(region) == Some(code) && own_block(region, national)) => {
+            Ok(format!("+{code}{national}"))
+        }
+        None => Err(Unusable::Phone),
+    }
 }
 
 /// Any other country: of a length that its numbering plan has, and not of a service. Its metadata lags behind the series that operators open, so a
 /// number that no series fits yet is taken too.
 fn foreign(text: &str, region: &str) -> Result<String, Unusable> {
-    // A number with its country code follows the rules of that country and of no other.
-    let region = country::Id::from_str(region).ok().filter(|_| !text.starts_with('+'));
-    let mut number = phonenumber::parse(region, text).map_err(|_| Unusable::Phone)?;
-    let mut kind = number.number_type(&DATABASE);
-    if kind == Type::Unknown
-        && let Some(stripped) = without_trunk_prefix(&number)
-    {
-        number = phonenumber::parse(None, &stripped).map_err(|_| Unusable::Phone)?;
-        kind = number.number_type(&DATABASE);
+    let mut number = read(text, region).ok_or(Unusable::Phone)?;
+    // How it is dialled inside France from elsewhere: 0508 and the six digits.
+    if let Some(six) = number.national.strip_prefix("508").filter(|six| number.code == 508 && six.len() == 6) {
+        number = Number { code: 508, national: six.to_owned() };
     }
-    let e164 = number.format().mode(Mode::E164).to_string();
-    let code = number.country().code();
-    let national = e164.strip_prefix(&format!("+{code}")).ok_or(Unusable::Phone)?;
-    let first = national.bytes().next();
-    if national.len() < 4 || e164.len() > 16 || national.bytes().skip(1).all(|b| Some(b) == first) {
+    let e164 = number.e164();
+    let first = number.national.bytes().next();
+    if number.national.len() < 4 || e164.len() > 16 || number.national.bytes().skip(1).all(|b| Some(b) == first) {
         return Err(Unusable::Phone);
     }
-    match kind {
-        Type::Unknown if has_possible_length(code, national) => Ok(e164),
-        Type::FixedLine | Type::Mobile | Type::FixedLineOrMobile | Type::PersonalNumber | Type::Voip => Ok(e164),
-        _ => Err(Unusable::Phone),
+    match number.used_for() {
+        Use::Person => Ok(e164),
+        Use::Unknown if number.has_possible_length() => Ok(e164),
+        Use::Unknown | Use::Service => Err(Unusable::Phone),
     }
-}
-
-/// What to dial from abroad when the number still has the prefix that is dialled inside its country.
-fn without_trunk_prefix(number: &PhoneNumber) -> Option<String> {
-    let code = number.country().code();
-    let regions = DATABASE.by_code(&code)?;
-    let main = regions.iter().find(|region| region.is_main_country_for_code()).or(regions.first())?;
-    let e164 = number.format().mode(Mode::E164).to_string();
-    let national = e164.strip_prefix(&format!("+{code}"))?;
-    national.strip_prefix(main.national_prefix()?).map(|stripped| format!("+{code}{stripped}"))
-}
-
-/// True if a region of the country code has numbers of persons with this length.
-fn has_possible_length(code: u16, national: &str) -> bool {
-    let Ok(length) = u16::try_from(national.len()) else { return false };
-    let regions = DATABASE.by_code(&code).unwrap_or_default();
-    let has = |region: &&Metadata| {
-        let d = region.descriptors();
-        [d.fixed_line(), d.mobile()].into_iter().flatten().any(|series| series.possible_length().contains(&length))
-    };
-    // Where nothing is dialled before a national number, as in Italy, a zero is part of it.
-    let zero = national.starts_with('0') && regions.iter().any(|region| region.national_prefix() == Some("0"));
-    !zero && regions.iter().any(has)
 }
 
 #[cfg(test)]

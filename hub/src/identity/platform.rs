@@ -172,7 +172,7 @@ pub fn forms(kind: PlatformKind, raw: &str, region: &str) -> Forms {
         PlatformKind::FamilyName => person::family_name(&text),
         PlatformKind::BirthDate => person::birth_date(&text, region),
         PlatformKind::Gender => person::gender(&text),
-        PlatformKind::PostalCode => place::postal_code(&text),
+        PlatformKind::PostalCode => place::postal_code(&text, region),
         PlatformKind::City | PlatformKind::State => place::city(&text),
         PlatformKind::Country => place::country(&text),
         PlatformKind::DeviceId => normalise::device(&text).map(|id| Forms::new(Form::clear(id.clone()), Form::clear(id))),
@@ -198,9 +198,24 @@ pub fn phone_forms(e164: &str) -> Forms {
     Forms::new(Form::hashed(e164), Form::hashed(e164.trim_start_matches('+')))
 }
 
-/// The kind behind a word; `phone_trap` of the published list is a phone number like any other.
+/// The kind behind a word: ours, the names of Google's address block, or the parameters of Meta's customer information. `phone_trap` of the published
+/// list is a phone number like any other.
 pub fn kind_of(word: &str) -> Option<PlatformKind> {
-    PlatformKind::from_str(word.strip_suffix("_trap").unwrap_or(word)).ok()
+    let word = match word.strip_suffix("_trap").unwrap_or(word) {
+        "em" | "email_address" => "email",
+        "ph" | "phone_number" => "phone",
+        "fn" | "first_name" => "given_name",
+        "ln" | "last_name" | "surname" => "family_name",
+        "zp" | "zip" | "zip_code" | "postcode" => "postal_code",
+        "ct" => "city",
+        "st" => "state",
+        "country_code" | "region_code" => "country",
+        "db" | "date_of_birth" => "birth_date",
+        "ge" => "gender",
+        "madid" | "mobile_id" => "device_id",
+        own => own,
+    };
+    PlatformKind::from_str(word).ok()
 }
 
 #[cfg(test)]

@@ -19,14 +19,15 @@ pub(super) fn city(text: &str) -> Result<Forms, Unusable> {
 }
 
 /// Google takes it in clear and as it was written; Meta without blanks and dashes, of the United States the first five digits, hashed.
-pub(super) fn postal_code(text: &str) -> Result<Forms, Unusable> {
+pub(super) fn postal_code(text: &str, region: &str) -> Result<Forms, Unusable> {
     let plain: String = lower(text).chars().filter(|c| c.is_alphanumeric()).collect();
     if plain.is_empty() {
         return Err(Unusable::Kind);
     }
     let digits = |part: &str, n: usize| part.len() == n && part.bytes().all(|b| b.is_ascii_digit());
-    let zip = text.split_once(['-', ' ']).filter(|(five, four)| digits(five, 5) && digits(four, 4)).map(|(five, _)| five.to_owned());
-    Ok(Forms::new(Form::clear(text), Form::hashed(zip.unwrap_or(plain))))
+    let zip_and_four = text.split_once(['-', ' ']).is_some_and(|(five, four)| digits(five, 5) && digits(four.trim_start(), 4));
+    let meta = if zip_and_four || (region == "US" && digits(&plain, 9)) { &plain[..5] } else { plain.as_str() };
+    Ok(Forms::new(Form::clear(text), Form::hashed(meta)))
 }
 
 /// Google takes the code in clear and large; Meta small and hashed.

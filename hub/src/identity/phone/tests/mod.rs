@@ -109,3 +109,76 @@ fn digits_of_any_script_and_the_signs_of_spreadsheets_are_read() {
         assert_eq!(e164(text, "FR").as_deref(), Ok("+33639981234"), "{text}");
     }
 }
+
+#[test]
+fn series_that_the_mainland_shares_with_an_island_are_the_islands_where_they_are_dialled() {
+    for (text, region, expected) in [
+        ("0976 20 12 34", "RE", "+262976201234"),
+        ("0939 91 12 34", "RE", "+262939911234"),
+        ("0947 90 12 34", "RE", "+262947901234"),
+        ("0976 90 12 34", "YT", "+262976901234"),
+        ("0976 01 23 45", "GP", "+590976012345"),
+        ("0947 51 12 34", "BL", "+590947511234"),
+        ("0939 60 12 34", "GF", "+594939601234"),
+        ("0976 75 12 34", "MQ", "+596976751234"),
+        ("0976 20 12 34", "FR", "+33976201234"),
+        ("0939 91 12 34", "GP", "+33939911234"),
+        ("+33 9 76 20 12 34", "RE", "+33976201234"),
+        ("+262 976 20 12 34", "FR", "+262976201234"),
+        ("+262 639 98 12 34", "FR", "+262639981234"),
+        ("06 39 98 12 34", "RE", "+33639981234"),
+    ] {
+        assert_eq!(e164(text, region).as_deref(), Ok(expected), "{text} in {region}");
+    }
+}
+
+#[test]
+fn a_number_of_the_mainland_behind_an_islands_code_reaches_nobody() {
+    for text in ["+590 1 42 68 53 00", "+262 1 42 68 53 00", "00596 (0)6 39 98 12 34", "590142685300", "+590 976 20 12 34"] {
+        assert_eq!(e164(text, "FR"), Err(Unusable::Phone), "{text}");
+    }
+    assert_eq!(e164("+262 690 12 34 56", "FR").as_deref(), Ok("+590690123456"), "the series tells the island");
+}
+
+#[test]
+fn st_pierre_and_miquelon_has_six_digits_of_its_own() {
+    for (text, region) in [
+        ("0508 55 12 34", "PM"),
+        ("0508 55 12 34", "FR"),
+        ("55 12 34", "PM"),
+        ("055 12 34", "PM"),
+        ("508 55 12 34", "PM"),
+        ("+508 55 12 34", "FR"),
+        ("+508 0508 55 12 34", "FR"),
+        ("+33 5 08 55 12 34", "FR"),
+    ] {
+        assert_eq!(e164(text, region).as_deref(), Ok("+508551234"), "{text} in {region}");
+    }
+    assert_eq!(e164("0708 40 12 34", "FR").as_deref(), Ok("+508708401234"));
+    assert_eq!(e164("06 39 98 12 34", "PM").as_deref(), Ok("+33639981234"));
+}
+
+#[test]
+fn a_zero_that_belongs_to_the_number_decides_what_it_is() {
+    for (text, region, expected) in [
+        ("+37080123456", "FR", "+37080123456"),
+        ("+78081234567", "FR", "+78081234567"),
+        ("250123456", "RW", "+250250123456"),
+        ("+39 06 698 12345", "FR", "+390669812345"),
+        ("+378 0549 886377", "FR", "+3780549886377"),
+        ("0549 886377", "SM", "+3780549886377"),
+        ("+225 01 23 45 67 89", "FR", "+2250123456789"),
+    ] {
+        assert_eq!(e164(text, region).as_deref(), Ok(expected), "{text} in {region}");
+    }
+    for text in ["+227 08 123 456", "+227 09 123 456", "+676 0800 222"] {
+        assert_eq!(e164(text, "FR"), Err(Unusable::Phone), "{text}");
+    }
+}
+
+#[test]
+fn what_is_dialled_before_a_country_code_depends_on_the_region() {
+    for (text, region) in [("011 33 639981234", "US"), ("0011 33 639981234", "AU"), ("010 33 639981234", "JP"), ("+0033 639981234", "US")] {
+        assert_eq!(e164(text, region).as_deref(), Ok("+33639981234"), "{text} in {region}");
+    }
+}

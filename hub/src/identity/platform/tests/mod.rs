@@ -53,7 +53,10 @@ fn places_are_in_clear_for_google_and_hashed_for_meta() {
     assert_eq!(forms(PlatformKind::Country, "fr", "").google.sha256, None);
     assert!(forms(PlatformKind::Country, "France", "").reject && forms(PlatformKind::Country, "ZZ", "").reject);
     assert_eq!(google("country", "na", "").as_deref(), Some("NA"), "Namibia is a country");
-    assert_eq!(meta("postal_code", "94025-1234", "US").as_deref(), Some("94025"));
+    for (text, region) in [("94025-1234", "US"), ("94025-1234", "FR"), ("94025 1234", "US"), ("940251234", "US")] {
+        assert_eq!(meta("postal_code", text, region).as_deref(), Some("94025"), "{text} in {region}");
+    }
+    assert_eq!(meta("postal_code", "940251234", "FR").as_deref(), Some("940251234"), "only the United States write nine digits so");
     assert_eq!(
         (google("postal_code", "SW1A 1AA", "GB"), meta("postal_code", "SW1A 1AA", "GB")),
         (Some("SW1A 1AA".into()), Some("sw1a1aa".into()))
@@ -124,4 +127,20 @@ fn a_date_that_is_none_in_the_usual_order_is_read_in_the_other_one() {
 fn what_is_only_a_suffix_is_no_mailbox_of_google() {
     let odd = forms(PlatformKind::Email, ".+a@gmail.com", "FR");
     assert!(odd.google.reject && !odd.meta.reject);
+}
+
+#[test]
+fn the_platforms_own_words_name_the_same_kinds() {
+    for (word, kind) in [
+        ("em", PlatformKind::Email),
+        ("first_name", PlatformKind::GivenName),
+        ("last_name", PlatformKind::FamilyName),
+        ("zip", PlatformKind::PostalCode),
+        ("phone_trap", PlatformKind::Phone),
+        ("madid", PlatformKind::DeviceId),
+        ("city", PlatformKind::City),
+    ] {
+        assert_eq!(kind_of(word), Some(kind), "{word}");
+    }
+    assert_eq!(kind_of("shoe"), None);
 }

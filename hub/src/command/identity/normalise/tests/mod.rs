@@ -1,8 +1,12 @@
 use super::*;
 
 fn answers(input: &[u8]) -> Vec<Value> {
+    answers_of(input, &Reading::default())
+}
+
+fn answers_of(input: &[u8], reading: &Reading) -> Vec<Value> {
     let mut out = Vec::new();
-    answer_all(input, &mut out, "FR").unwrap();
+    answer_all(input, &mut out, reading).unwrap();
     out.split(|b| *b == b'\n').filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).unwrap()).collect()
 }
 
@@ -32,4 +36,21 @@ proptest::proptest! {
         let lines = bytes.split(|b| *b == b'\n').filter(|l| !l.trim_ascii().is_empty()).count();
         proptest::prop_assert_eq!(answers(&bytes).len(), lines);
     }
+}
+
+#[test]
+fn values_of_the_block_list_are_refused_however_they_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hub.toml");
+    let site = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/demo");
+    let text = format!(
+        "site = \"{site}\"\nid = \"hub-1\"\ndatabase = \"sqlite:hub.db\"\nkey_file = \"hub.key\"\n[mqtt]\nhost = \"127.0.0.1\"\n\
+         [identity.block]\nphone = [\"+33 1 99 00 12 34\"]\ncrm_id = [\"99999\"]\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let config = load_hub(&file).unwrap_or_else(|e| panic!("{e}"));
+    let input = "{\"kind\":\"phone\",\"input\":\"01.99.00.12.34\"}\n{\"kind\":\"phone\",\"input\":\"01.99.00.12.35\"}\n\
+                 {\"kind\":\"crm_id\",\"input\":\"99999\"}\n{\"kind\":\"given_name\",\"input\":\"Anne\"}";
+    let refused: Vec<bool> = answers_of(input.as_bytes(), &Reading::of(&config)).iter().map(|a| a["reject"] == true).collect();
+    assert_eq!(refused, [true, false, true, false]);
 }
