@@ -11,6 +11,7 @@ use crate::{
         normalise::{Unusable, canonical},
         phone,
     },
+    privacy::payload::{Unfit, holds_card_number, unfit},
     touchpoint::table::Line,
 };
 
@@ -80,6 +81,10 @@ pub struct CrmRow {
 /// Reads a line. `Err` says why nothing of it can be used.
 pub fn read(line: &Line<'_>, config: &HubConfig, keyring: &Keyring, now: Millis) -> Result<CrmRow, String> {
     let (site, region, identity) = (&config.site, config.phone_region.as_str(), &config.identity);
+    if let Some((column, why)) = ["brand", "entity", "crm_id", "context"].into_iter().find_map(|column| Some((column, look(line, column)?)))
+    {
+        return Err(format!("{column}: {why}"));
+    }
     let (brand, entity) = (line.get("brand").unwrap_or_default(), line.get("entity").unwrap_or_default());
     if !site.brands.get(brand).is_some_and(|b| b.entities.contains_key(entity)) {
         return Err("brand and entity are not in the configuration".to_owned());
@@ -99,9 +104,10 @@ pub fn read(line: &Line<'_>, config: &HubConfig, keyring: &Keyring, now: Millis)
         destination: None,
         said: Vec::new(),
         ad_keys: Vec::new(),
-        segments: line.has("segment").then(|| segments(line.get("segment").unwrap_or_default(), identity)),
+        segments: None,
         faults: Vec::new(),
     };
+    row.read_segments(line, identity);
     row.read_keys(line, keyring, region);
     if crm_id.is_none() {
         let strong = |(kind, _): &&(IdentifierKind, Key)| *kind != IdentifierKind::Beacon;
@@ -109,6 +115,16 @@ pub fn read(line: &Line<'_>, config: &HubConfig, keyring: &Keyring, now: Millis)
     }
     row.read_consents(line, keyring, now);
     Ok(row)
+}
+
+/// What may not stand in a cell at all.
+fn look(line: &Line<'_>, column: &str) -> Option<Unfit> {
+    unfit_cell(line.get(column)?)
+}
+
+/// Like [`unfit`], and with a word right before the number of a card.
+fn unfit_cell(cell: &str) -> Option<Unfit> {
+    unfit(cell).or_else(|| holds_card_number(cell).then_some(Unfit::Card))
 }
 
 /// Longest name of a context.
@@ -132,7 +148,13 @@ impl CrmRow {
         use IdentifierKind::{Beacon, Email, EmailSha256, LoyaltyCard, Phone, PhoneSha256};
         for kind in [LoyaltyCard, Beacon, Email, Phone, EmailSha256, PhoneSha256] {
             let Some(raw) = line.get(kind.word()) else { continue };
-            match canonical(kind, raw, region) {
+            let form = canonical(kind, raw, region);
+            // Thirteen digits of a phone number may look like a card.
+            if let Some(why) = unfit_cell(raw).filter(|_| kind != Phone || form.is_err()) {
+                self.faults.push(format!("{} left out: {why}", kind.word()));
+                continue;
+            }
+            match form {
                 Err(e) => self.faults.push(format!("{} left out: {e}", kind.word())),
                 Ok(form) => {
                     let key = keyring.identifier(kind, &form);
@@ -156,6 +178,14 @@ impl CrmRow {
         }
     }
 
+    fn read_segments(&mut self, line: &Line<'_>, identity: &Identity) {
+        match look(line, "segment") {
+            Some(why) => self.faults.push(format!("segment left as it was: {why}")),
+            None if line.has("segment") => self.segments = Some(segments(line.get("segment").unwrap_or_default(), identity)),
+            None => {}
+        }
+    }
+
     fn read_destination(&mut self, e164: &str, key: Key) {
         if phone::may_receive_sms(e164) {
             self.destination = Some(Some(Number { key, e164: Secret(e164.to_owned()) }));
@@ -168,7 +198,11 @@ impl CrmRow {
     fn read_consents(&mut self, line: &Line<'_>, keyring: &Keyring, now: Millis) {
         for purpose in Purpose::ALL {
             let Some(cell) = line.get(purpose.word()) else { continue };
-            match statement(*purpose, cell, now) {
+            let read = match unfit_cell(cell) {
+                Some(why) => Err(why.to_string()),
+                None => statement(*purpose, cell, now).map_err(str::to_owned),
+            };
+            match read {
                 Ok(mut said) => {
                     let parts =
                         [&self.anchor.1.0, self.brand.as_bytes(), self.entity.as_bytes(), purpose.word().as_bytes(), cell.as_bytes()];

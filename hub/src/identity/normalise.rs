@@ -9,7 +9,7 @@ use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 use crate::{
     identity::{IdentifierKind, phone},
-    privacy::payload::is_card_number,
+    privacy::payload::{holds_card_number, is_card_number},
 };
 
 /// Why a value is no key. The texts never repeat the value.
@@ -62,7 +62,8 @@ pub fn canonical(kind: IdentifierKind, raw: &str, region: &str) -> Result<String
     if matches!(kind, IdentifierKind::Phone) {
         return phone::e164(&text, region);
     }
-    if is_card_number(&text) {
+    let typed = matches!(kind, IdentifierKind::CrmId | IdentifierKind::LoyaltyCard | IdentifierKind::Operator | IdentifierKind::Email);
+    if is_card_number(&text) || (typed && holds_card_number(&text)) {
         return Err(Unusable::Card);
     }
     match kind {

@@ -74,6 +74,11 @@ pub fn is_card_number(text: &str) -> bool {
     text.chars().all(|c| c.is_ascii_digit() || is_separator(c)) && is_card(&digits)
 }
 
+/// True if a key that somebody typed is the number of a payment card, or has one in it, also with a word right before it such as `CB` or `VISA`.
+pub fn holds_card_number(text: &str) -> bool {
+    is_card_number(text.trim_matches(|c: char| !c.is_ascii_digit())) || holds_card(text, LONGEST_CARD)
+}
+
 /// Looks at a body before it is read: by what it says it is, and by its first bytes.
 pub fn unfit_body(content_type: &str, body: &[u8]) -> Option<Unfit> {
     let kind = content_type.trim().to_ascii_lowercase();

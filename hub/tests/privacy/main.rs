@@ -5,6 +5,7 @@ mod shop;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod doors;
 mod ledger;
 mod page;
 mod rights;

@@ -127,3 +127,25 @@ fn a_tab_is_a_blank() {
     assert_eq!(canonical(IdentifierKind::Phone, "06\t39\t98\t12\t34", "FR").as_deref(), Ok("+33639981234"));
     assert_eq!(canonical(IdentifierKind::Email, "paul\t@example.fr", "FR"), Err(Unusable::Email));
 }
+
+#[test]
+fn a_card_with_a_word_before_it_is_a_card() {
+    for card in [
+        "CB4111111111111111",
+        "CB 4111 1111 1111 1111",
+        "VISA4111111111111111",
+        "4111111111111111X",
+        "CRM-4111111111111111",
+        "n°4111111111111111",
+    ] {
+        for kind in [IdentifierKind::CrmId, IdentifierKind::LoyaltyCard, IdentifierKind::Operator] {
+            assert_eq!(canonical(kind, card, "FR"), Err(Unusable::Card), "{card}");
+        }
+    }
+    assert_eq!(canonical(IdentifierKind::Email, "4111111111111111@example.fr", "FR"), Err(Unusable::Card));
+    for fine in ["CB4111111111111112", "AB12345678", "L-2026-000123", "FR3017620422003", "f47ac10b-58cc-4372-a567-0e02b2c3d479"] {
+        for kind in [IdentifierKind::CrmId, IdentifierKind::LoyaltyCard] {
+            assert!(canonical(kind, fine, "FR").is_ok(), "{fine}");
+        }
+    }
+}
