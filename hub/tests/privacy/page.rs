@@ -8,12 +8,16 @@ use passage_hub::{
     args,
     identity::{
         Keyring, MemberId, Resolver,
+        import::import_crm,
         page::{self, Bound},
     },
     notice::Notices,
     store::{
         Db,
-        people::page::{self as pages, MemberPage, Origin},
+        people::{
+            graph,
+            page::{self as pages, MemberPage, Origin},
+        },
     },
 };
 use passage_protocol::{Clock, Millis, sign::Signing};
@@ -144,22 +148,17 @@ async fn a_link_from_before_she_turned_out_to_be_another_record_too_withdraws_fo
     both(async |db| {
         let hub = Hub::start(&db).await;
         let token = hub.link("AbCdEf12", friday(23, 0)).await;
-        let id = hub.ana.0;
-        let survivor =
-            "INSERT INTO member (id, brand, created_at, version) SELECT $1, brand, created_at, version FROM member WHERE id = $2";
-        db.execute(survivor, args![id + 1, id]).await.unwrap();
-        for sql in [
-            "INSERT INTO consent_now (member, brand, entity, purpose, granted, at, source) \
-             SELECT member + 1, brand, entity, purpose, granted, at, source FROM consent_now WHERE member = $1",
-            "UPDATE message SET member = member + 1 WHERE member = $1",
-            "UPDATE member SET merged_into = id + 1 WHERE id = $1",
-        ] {
-            db.execute(sql, args![id]).await.unwrap();
-        }
+        // The shop on the web had known her for longer, under a number of its own and the same address.
+        let web = "crm_id,context,email,brand,entity,presence,match,sms\n\
+                   W-9,web,ana.martin@example.fr,maison,maison-sas,yes,yes,yes\n";
+        let report = import_crm(&db, &keyring(), &config(site()), web.as_bytes(), friday(8, 0)).await.unwrap();
+        assert_eq!((report.stored, report.conflicts), (1, 0), "{report}");
+        let person = graph::standing_for(&mut db.begin_read().await.unwrap(), hub.ana).await.unwrap();
+        assert_ne!(person, hub.ana, "the older record stands for both");
         assert_eq!(hub.post(&format!("/m/{token}/withdraw"), WITHDRAW_SMS).await.0, 200);
         let granted =
             "SELECT granted FROM consent_now WHERE purpose = 'sms' AND brand = 'maison' AND entity = 'maison-sas' AND member = $1";
-        assert_eq!(db.fetch(granted, args![id + 1]).await.unwrap()[0].int(0).unwrap(), 0);
+        assert_eq!(db.fetch(granted, args![person.0]).await.unwrap()[0].int(0).unwrap(), 0);
         assert_eq!(hub.count("SELECT COUNT(*) FROM message WHERE state = 'suppressed' AND reason = 'no-sms'").await, 1);
         hub.stop.cancel();
     })
