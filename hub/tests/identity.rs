@@ -65,7 +65,7 @@ impl Hub {
         let mut tx = self.db.begin().await.unwrap();
         people::changes(&mut tx).await.unwrap();
         let key = self.key(kind, value);
-        let said = Claim { kind, key, member, source: "site", reason: "login", context: "", at };
+        let said = Claim { kind, key, member, source: "site", reason: "login", context: "", variant: None, at };
         let verdict = graph::claim(&mut tx, &self.rules, &said).await.unwrap();
         tx.commit().await.unwrap();
         verdict

@@ -23,6 +23,7 @@ use crate::{
         self, consent,
         graph::{self, Attach, Claim},
     },
+    touchpoint::row::text,
 };
 
 #[derive(Deserialize)]
@@ -40,6 +41,9 @@ struct Identify {
     /// The moment: `login`, `order`, `newsletter`, ...
     #[serde(default)]
     reason: String,
+    /// Which variant of a test she was shown at that moment.
+    #[serde(default)]
+    variant: Option<String>,
 }
 
 /// `POST /v1/identify`
@@ -56,8 +60,9 @@ pub(super) async fn identify(
     let body = body?;
     let body: Identify = Problem::json(&body)?;
     let reason = if body.reason.is_empty() { "login" } else { body.reason.as_str() };
+    let variant = text("variant", body.variant.as_deref()).map_err(|why| Problem::bad("variant", why))?;
     let (kind, value) = body.key()?;
-    link(&api, &Link { kind, value, crm_id: &body.crm_id, reason, source: &source }).await
+    link(&api, &Link { kind, value, crm_id: &body.crm_id, reason, variant: variant.as_deref(), source: &source }).await
 }
 
 impl Identify {
@@ -84,6 +89,8 @@ pub(super) struct Link<'a> {
     pub crm_id: &'a str,
     /// The moment.
     pub reason: &'a str,
+    /// Which variant of a test was shown.
+    pub variant: Option<&'a str>,
     pub source: &'a str,
 }
 
@@ -91,12 +98,12 @@ pub(super) struct Link<'a> {
 pub(super) async fn link(api: &Api, said: &Link<'_>) -> Result<Json<Value>, Problem> {
     let key = api.key(said.kind, said.value)?;
     let crm_id = api.key(IdentifierKind::CrmId, said.crm_id)?;
-    let (source, reason) = (said.source, said.reason);
+    let (source, reason, variant) = (said.source, said.reason, said.variant);
     if reason.len() > 40 || !reason.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') {
         return Err(Problem::bad("reason", "reason is a word such as 'login', of at most 40 small letters and dashes"));
     }
     let member = graph::holder(&mut api.db.begin_read().await?, IdentifierKind::CrmId, &crm_id).await?.ok_or_else(not_granted)?;
-    tie(api, key, &ToMember { kind: said.kind, value: said.value, member, reason, source }).await
+    tie(api, key, &ToMember { kind: said.kind, value: said.value, member, reason, variant, source }).await
 }
 
 /// A key of a member who is known already.
@@ -106,6 +113,8 @@ pub(super) struct ToMember<'a> {
     pub member: MemberId,
     /// The moment.
     pub reason: &'a str,
+    /// Which variant of a test was shown.
+    pub variant: Option<&'a str>,
     pub source: &'a str,
 }
 
@@ -121,8 +130,8 @@ async fn tie(api: &Api, key: Key, said: &ToMember<'_>) -> Result<Json<Value>, Pr
     if !consent::any(&consent::standing(&mut tx, said.member).await?, Purpose::Match) {
         return Err(not_granted());
     }
-    let ToMember { kind, member, reason, source, .. } = *said;
-    let claim = Claim { kind, key, member, source, reason, context: "", at: api.clock.now() };
+    let ToMember { kind, member, reason, variant, source, .. } = *said;
+    let claim = Claim { kind, key, member, source, reason, context: "", variant, at: api.clock.now() };
     let verdict = graph::claim(&mut tx, &rules, &claim).await?;
     for (kind, key) in api.aliases(kind, said.value) {
         graph::claim(&mut tx, &rules, &Claim { kind, key, ..claim }).await?;

@@ -126,7 +126,7 @@ async fn record(desk: &Desk, config: &HubConfig, arrival: &Arrival<'_>, headers:
     };
     keep(desk, config, arrival, whose).await?;
     if let (Some(cookie), Some(_), Some(member)) = (&cookie, member, arrival.member) {
-        let to = ToMember { kind: IdentifierKind::Cookie, value: cookie, member, reason: "mail", source: SOURCE };
+        let to = ToMember { kind: IdentifierKind::Cookie, value: cookie, member, reason: "mail", variant: None, source: SOURCE };
         identify::link_to(&desk.api, &to).await.or_else(|problem| if problem.status.is_server_error() { Err(problem) } else { Ok(()) })?;
     }
     let secure = if config.web.url.as_deref().is_some_and(|url| url.starts_with("http://")) { "" } else { "; Secure" };

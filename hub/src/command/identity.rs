@@ -199,7 +199,8 @@ impl Hub<'_> {
     async fn say(&self, tx: &mut Tx, pair: &str, member: MemberId, why: &str) -> anyhow::Result<Attach> {
         let kind = IdentifierKind::Operator;
         let key = self.keyring.identifier(kind, &canonical(kind, pair, &self.config.phone_region)?);
-        let claim = Claim { kind, key, member, source: "operator", reason: "manual", context: why, at: self.config.clock.now() };
+        let claim =
+            Claim { kind, key, member, source: "operator", reason: "manual", context: why, variant: None, at: self.config.clock.now() };
         Ok(graph::claim(tx, self.rules, &claim).await?)
     }
 }

@@ -6,7 +6,7 @@ use passage_config::HubConfig;
 use passage_protocol::Millis;
 
 use crate::{
-    report::{Span, completeness, devices::devices, matching::matching, replays, street::street, summary, text},
+    report::{Span, completeness, devices::devices, matching::matching, replays, street::street, summary, text, variants::variants},
     store::{Db, retention::counts},
 };
 
@@ -24,6 +24,8 @@ pub(super) enum About {
     Devices,
     /// Rotating ids that were heard in two stores too far apart for one phone, in the 28 days up to the day: copies, which prove no visit.
     Replays,
+    /// The variants of each test beside each other, in the 28 days up to the day: who was identified, ordered, visited or bought, with 95 % intervals.
+    Variants,
     /// Schedules of advertising in the street beside the visits of their stores, in the 28 days up to the day. Totals only, credited to nobody.
     Street,
 }
@@ -44,6 +46,7 @@ pub(super) async fn report(db: &Db, config: &HubConfig, day: Option<NaiveDate>, 
             let rows = replays::rows(db, four_weeks).await?;
             println!("{}{} replays", text::table(&replays::HEAD, &rows), rows.len());
         }
+        Some(About::Variants) => print!("{}", variants(db, config, four_weeks).await?),
         Some(About::Street) => print!("{}", street(db, config, four_weeks, config.clock.now()).await?),
     }
     Ok(())

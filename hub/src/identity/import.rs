@@ -306,7 +306,7 @@ impl Row<'_> {
 
     async fn tie(&self, tx: &mut Tx, kind: IdentifierKind, key: Key, outcome: &mut Outcome) -> Result<(), StoreError> {
         let context = if kind == IdentifierKind::CrmId { self.row.context.as_str() } else { "" };
-        let claim = Claim { kind, key, member: outcome.member, source: CRM, reason: "import", context, at: self.now };
+        let claim = Claim { kind, key, member: outcome.member, source: CRM, reason: "import", context, variant: None, at: self.now };
         match graph::claim(tx, &self.hub.rules, &claim).await? {
             Attach::New => outcome.became = Became::Stored,
             Attach::Already => {}

@@ -80,14 +80,6 @@ macro_rules! week {
     };
 }
 
-/// Members and the companies that they allow to join what they did online with what they did in the shop.
-macro_rules! allowed {
-    () => {
-        "(SELECT member, brand, entity FROM consent_now n WHERE purpose = 'match' AND granted = 1 \
-         AND NOT EXISTS (SELECT 1 FROM restriction r WHERE r.member = n.member))"
-    };
-}
-
 const EXPOSURES: &str = concat!(
     "SELECT COALESCE(t.store, '-'), t.identifier_kind, ",
     week!("t.at"),

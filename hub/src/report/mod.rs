@@ -16,13 +16,23 @@ macro_rules! matchable {
     };
 }
 
+/// Members and the companies that they allow to join what they did online with what they did in the shop.
+macro_rules! allowed {
+    () => {
+        "(SELECT member, brand, entity FROM consent_now n WHERE purpose = 'match' AND granted = 1 \
+         AND NOT EXISTS (SELECT 1 FROM restriction r WHERE r.member = n.member))"
+    };
+}
+
 mod campaign;
 pub mod completeness;
 pub mod devices;
 pub mod matching;
+pub mod proportion;
 pub mod replays;
 pub mod street;
 pub(crate) mod text;
+pub mod variants;
 
 pub use campaign::{CampaignRow, Conversions, Withheld, campaigns};
 

@@ -138,7 +138,16 @@ async fn find(
         }
         None => {
             let member = people::create(tx, &request.brand, &request.key, now, version).await?;
-            let claim = Claim { kind: request.kind, key: request.key, member, source: APP, reason: "enrolment", context: "", at: now };
+            let claim = Claim {
+                kind: request.kind,
+                key: request.key,
+                member,
+                source: APP,
+                reason: "enrolment",
+                context: "",
+                variant: None,
+                at: now,
+            };
             graph::claim(tx, rules, &claim).await?;
             Ok(Ok((member, Vec::new())))
         }
@@ -181,7 +190,16 @@ impl Api {
         installation::insert(tx, &self.keyring, &new, &chain, now).await?;
         installation::keep_newest(tx, member, MOST_PHONES, now).await?;
         let key = self.keyring.identifier(IdentifierKind::Installation, id.as_str());
-        let claim = Claim { kind: IdentifierKind::Installation, key, member, source: APP, reason: "enrolment", context: "", at: now };
+        let claim = Claim {
+            kind: IdentifierKind::Installation,
+            key,
+            member,
+            source: APP,
+            reason: "enrolment",
+            context: "",
+            variant: None,
+            at: now,
+        };
         graph::claim(tx, &self.rules(), &claim).await?;
         Ok((id, chain, secret.text))
     }

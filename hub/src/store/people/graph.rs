@@ -35,6 +35,8 @@ pub struct Claim<'a> {
     pub reason: &'a str,
     /// In which context a CRM number counts; usually empty.
     pub context: &'a str,
+    /// Which variant of a test was shown at that moment.
+    pub variant: Option<&'a str>,
     /// When.
     pub at: Millis,
 }
@@ -204,10 +206,11 @@ async fn is_shared(tx: &mut Tx, claim: &Claim<'_>) -> Result<bool, StoreError> {
 async fn log(tx: &mut Tx, claim: &Claim<'_>) -> Result<Uuid, StoreError> {
     // Of two statements of one moment the one that arrived first goes first.
     let id = Uuid::now_v7();
-    let sql = "INSERT INTO link (id, kind, key, member, source, reason, context, at, last_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)";
+    let sql = "INSERT INTO link (id, kind, key, member, source, reason, context, at, last_at, variant) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)";
     let (kind, key) = (claim.kind.word(), &claim.key.0);
     let name = id.simple().to_string();
-    tx.execute(sql, args![name, kind, key, claim.member.0, claim.source, claim.reason, claim.context, claim.at]).await?;
+    tx.execute(sql, args![name, kind, key, claim.member.0, claim.source, claim.reason, claim.context, claim.at, claim.variant]).await?;
     Ok(id)
 }
 
