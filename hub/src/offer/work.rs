@@ -24,6 +24,8 @@ use crate::{
 const ROWS: u32 = 200;
 /// After so long a transaction takes no further member.
 const LONG: Duration = Duration::from_millis(20);
+/// After so long it takes none if somebody waits for the writer: events are made durable first.
+const SHORT: Duration = Duration::from_millis(5);
 /// How often it looks without being woken, in machine time.
 const POLL: Duration = Duration::from_millis(100);
 /// Wait after the database failed, in machine time.
@@ -95,7 +97,8 @@ impl Worker {
         let mut step = Step::begin(&mut tx, config, &self.keyring, now, &good).await?;
         let (started, mut done) = (Instant::now(), 0);
         for (member, group) in by_member(good) {
-            if done > 0 && started.elapsed() > LONG {
+            let most = if self.db.is_awaited() { SHORT } else { LONG };
+            if done > 0 && started.elapsed() > most {
                 break;
             }
             // Read under the lock: she may have turned out to be another one since the event came in.

@@ -1,6 +1,13 @@
 //! The two engines behind one small face: connect, begin, execute, fetch.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{
+    fmt::Write as _,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use passage_protocol::Millis;
 use sqlx::{
@@ -40,6 +47,8 @@ pub enum Db {
         write: SqlitePool,
         /// Readers, which see the last commit.
         read: SqlitePool,
+        /// How many wait for the writer.
+        waiting: Arc<AtomicUsize>,
     },
     /// A server.
     Postgres(Box<Server>),
@@ -91,7 +100,7 @@ impl Db {
         let write = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None).connect_with(writer).await?;
         sqlx::migrate!("migrations/sqlite").run(&write).await?;
         let read = SqlitePoolOptions::new().max_connections(4).connect_with(options.read_only(true)).await?;
-        Ok(Self::Sqlite { write, read })
+        Ok(Self::Sqlite { write, read, waiting: Arc::default() })
     }
 
     async fn open_postgres(url: &str) -> Result<Self, StoreError> {
@@ -123,12 +132,20 @@ impl Db {
     /// Begins a transaction that may write.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         Ok(match self {
-            Self::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Sqlite { write, waiting, .. } => {
+                let _queued = Queued::behind(waiting);
+                Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?)
+            }
             Self::Postgres(server) => {
                 let now = server.connections();
                 Tx::Postgres(now.ask(now.pool.begin()).await?, now.given_up)
             }
         })
+    }
+
+    /// True while somebody waits for SQLite's one writer, so that who holds it makes an end. PostgreSQL lets nobody wait for it.
+    pub fn is_awaited(&self) -> bool {
+        matches!(self, Self::Sqlite { waiting, .. } if waiting.load(Ordering::Relaxed) > 0)
     }
 
     /// Begins a transaction that only reads, on one snapshot where the engine gives one.
@@ -176,7 +193,7 @@ impl Db {
     /// Closes all connections; SQLite folds its WAL back into the file.
     pub async fn close(&self) {
         match self {
-            Self::Sqlite { write, read } => {
+            Self::Sqlite { write, read, .. } => {
                 read.close().await;
                 write.close().await;
             }
@@ -189,6 +206,22 @@ impl Db {
                 let _ = now.ask(close).await;
             }
         }
+    }
+}
+
+/// One who waits for the writer, until dropped.
+struct Queued<'a>(&'a AtomicUsize);
+
+impl<'a> Queued<'a> {
+    fn behind(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
