@@ -113,7 +113,7 @@ enum Kind {
     IBeacon(Numbers),
     #[serde(rename = "altbeacon")]
     AltBeacon {
-        company: u16,
+        company_id: u16,
         id: String,
         #[serde(flatten)]
         numbers: Numbers,
@@ -177,7 +177,7 @@ fn beacon(frame: &Frame<'_>) -> Option<Kind> {
     match *frame {
         Frame::IBeacon(beacon) => Some(Kind::IBeacon(numbers(&beacon))),
         Frame::AltBeacon { company, beacon, reserved } => {
-            Some(Kind::AltBeacon { company, id: hex::encode(beacon.id), numbers: numbers(&beacon), reserved })
+            Some(Kind::AltBeacon { company_id: company, id: hex::encode(beacon.id), numbers: numbers(&beacon), reserved })
         }
         Frame::Eddystone(frame) => Some(eddystone(frame)),
         Frame::Battery(_) | Frame::ServiceData { .. } | Frame::ServiceUuid(_) => None,
