@@ -59,7 +59,17 @@ fn walks(shapes: &[Shape], people: usize, fixes: usize, random: &mut ChaCha8Rng)
         for (name, lon, lat, dx, dy) in &mut walkers {
             (*lon, *lat) = (*lon + *dx, *lat + *dy);
             let accuracy_m = Some(random.random_range(5.0..100.0));
-            out.push(Fix { installation: name.clone(), at, lat: *lat, lon: *lon, accuracy_m, speed_kmh: None, away: None, fresh: false });
+            out.push(Fix {
+                installation: name.clone(),
+                at,
+                ahead_ms: 0,
+                lat: *lat,
+                lon: *lon,
+                accuracy_m,
+                speed_kmh: None,
+                away: None,
+                fresh: false,
+            });
         }
     }
     out

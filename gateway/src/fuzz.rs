@@ -160,7 +160,17 @@ pub fn site(bytes: &[u8]) {
     geofences.reload(&there.site, there.geofence, there.dwell_marks, &mut Vec::new());
     for store in there.site.stores.values() {
         let (lat, lon) = (store.at.y(), store.at.x());
-        let fix = Fix { installation: who.clone(), at: LATER, lat, lon, accuracy_m: Some(10.0), speed_kmh: None, away: None, fresh: false };
+        let fix = Fix {
+            installation: who.clone(),
+            at: LATER,
+            ahead_ms: 0,
+            lat,
+            lon,
+            accuracy_m: Some(10.0),
+            speed_kmh: None,
+            away: None,
+            fresh: false,
+        };
         geofences.fix(&fix, LATER, &mut Vec::new());
     }
     drop(Decoder::new(&there.site));

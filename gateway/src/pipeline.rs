@@ -150,7 +150,7 @@ impl Gateway {
             let first = Batch { saved: vec![begins], replay_position: Some(0), ..Batch::default() };
             outbox.submit(first, false, None).await?;
         }
-        let (position_addr, counters) = (positions.address(), positions.counters());
+        let position_addr = positions.address();
         let decider = Decider {
             machines,
             outbox: outbox.clone(),
@@ -225,7 +225,7 @@ impl Gateway {
                 let _ = writer.await;
             }
         });
-        Ok(GatewayHandle { inputs, position_addr, positions: counters, health, outbox, all })
+        Ok(GatewayHandle { inputs, position_addr, positions: Arc::clone(&health.positions), health, outbox, all })
     }
 }
 

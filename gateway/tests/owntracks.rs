@@ -7,12 +7,16 @@ mod phones;
 #[path = "support/traces.rs"]
 mod traces;
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use passage_config::GatewayConfig;
 use passage_gateway::position::Fate;
-use passage_protocol::{Clock, Denied, DenyList, Millis, Signal, Topic, Zone};
+use passage_protocol::{
+    Clock, Denied, DenyList, GatewayId, GatewayState, Millis, PositionCounters, Signal, Topic, Zone,
+    site::{Action, Command},
+};
 use phones::{Phone, Position, Publisher, START, location};
+use rumqttc::v5::{AsyncClient, Event, Incoming, MqttOptions, mqttbytes::QoS};
 use serde_json::{Value, json};
 use support::{FakeHub, Mosquitto, eventually, hub_key};
 use traces::on_disk;
@@ -262,5 +266,47 @@ async fn a_transition_of_our_own_region_is_an_event_of_the_app() {
     let zone = Zone::Fence(fence.clone());
     use passage_protocol::Phase::{Enter, Exit};
     assert_eq!(events, [(Signal::App, Enter, zone.clone()), (Signal::App, Exit, zone)]);
+    gateway.close().await;
+}
+
+/// The counters in the retained state of the only gateway, once a report has met this fate.
+async fn told(port: u16, fate: Fate) -> PositionCounters {
+    let (client, mut events) = AsyncClient::new(MqttOptions::new("newcomer", "127.0.0.1", port), 10);
+    client.subscribe(Topic::ALL_STATES, QoS::AtLeastOnce).await.unwrap();
+    loop {
+        if let Event::Incoming(Incoming::Publish(p)) = events.poll().await.unwrap() {
+            GatewayState::from_slice(&p.payload).unwrap();
+            let user = p.properties.map(|p| p.user_properties).unwrap_or_default();
+            let positions = user.into_iter().find(|(name, _)| name == PositionCounters::PROPERTY);
+            let positions = positions.map(|(_, text)| PositionCounters::from_slice(text.as_bytes()).unwrap()).unwrap_or_default();
+            if positions.0.get(fate.as_str()).is_some_and(|count| *count > 0) {
+                return positions;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_became_of_positions_is_told_in_numbers_with_the_state() {
+    let broker = Mosquitto::start();
+    let hub = FakeHub::start(broker.port).await;
+    let gateway = Position::alone(&broker).await;
+    let (phone, publisher) = (Phone::new("phone-of-camille"), Publisher::start(broker.port));
+    let (lat, lon) = (48.8577, 2.3606);
+    // Through the street of a shop, unseen, and then with a clock that is a quarter of an hour ahead.
+    for (now, north, tst) in [(0, 0.006, 0), (240, -0.006, 240), (300, -0.006, 1_200)] {
+        gateway.clock.set(Millis(START.0 + now * 1_000));
+        assert_eq!(phone.post(&gateway.url(), &location(lat + north, lon, tst)).await.0, 200);
+    }
+    assert!(gateway.handle.advance().await);
+    let id: GatewayId = "gw-position".parse().unwrap();
+    let (command, expires) = (uuid::Uuid::from_u128(1), Millis(START.0 + 3_600_000));
+    let ask =
+        Command { v: 1, gateway: id.clone(), id: command, expires, action: Action::ReportState, key: String::new(), sig: String::new() };
+    publisher.publish(&Topic::Command(id).to_string(), false, ask.signed(&hub_key()).to_vec()).await;
+    let told = tokio::time::timeout(Duration::from_secs(90), told(broker.port, Fate::Ahead)).await.expect("the state tells it");
+    assert_eq!((told.0["fix"], told.0["ahead"]), (2, 1));
+    assert!(told.0["crossed"] >= 1 && told.0["jump"] == 0, "{told:?}");
+    assert_eq!(hub.count(), 0, "no event follows from a crossing");
     gateway.close().await;
 }

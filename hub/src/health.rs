@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
-use passage_protocol::{Clock, Millis, RadioCounters};
+use passage_protocol::{Clock, GatewayId, Millis, PositionCounters, RadioCounters};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +39,10 @@ const RADIO_SILENT: &str = "passage_gateway_radio_silent_seconds";
 const RADIO_QUEUED: &str = "passage_gateway_radio_queued";
 const RADIO_DROPPED: &str = "passage_gateway_radio_dropped";
 const RADIO_RESTARTS: &str = "passage_gateway_radio_restarts";
+const POSITIONS: &str = "passage_gateway_positions";
+
+/// A gateway that names more fates than this is none of ours.
+const MOST_FATES: usize = 64;
 
 /// Replays that were noticed in the last so long are shown.
 const REPLAYED_WITHIN: std::time::Duration = std::time::Duration::from_secs(48 * 3600);
@@ -146,6 +150,14 @@ fn tell_radio(id: &str, radio: &RadioCounters) {
     }
 }
 
+/// What became of the positions of a gateway since its start. Every hub hears every state, so this is not kept.
+pub(crate) fn tell_positions(gateway: &GatewayId, positions: &PositionCounters) {
+    for (fate, count) in positions.0.iter().take(MOST_FATES) {
+        let gauge = gauge!(POSITIONS, "gateway" => gateway.to_string(), "fate" => fate.clone());
+        number(gauge, i64::try_from(*count).unwrap_or(i64::MAX));
+    }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "a count, far below 2^53")]
 fn number(gauge: metrics::Gauge, value: i64) {
     gauge.set(value as f64);
@@ -179,4 +191,23 @@ fn describe() {
     describe_gauge!(RADIO_QUEUED, "adverts that waited to be decided, by its last word");
     describe_gauge!(RADIO_DROPPED, "adverts that were dropped because the queue was full, since the radio was opened");
     describe_gauge!(RADIO_RESTARTS, "how often the radio was brought back, by the means, since it was opened");
+    describe_gauge!(
+        POSITIONS,
+        "positions and reports of apps by what became of them, and geofences that lay between two positions, since the gateway started"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_positions_of_a_gateway_are_shown_by_their_fate() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let positions = PositionCounters([("ahead".to_owned(), 3), ("crossed".to_owned(), 7)].into());
+        metrics::with_local_recorder(&recorder, || tell_positions(&"gw-position".parse().unwrap(), &positions));
+        let shown = recorder.handle().render();
+        assert!(shown.contains(r#"passage_gateway_positions{gateway="gw-position",fate="crossed"} 7"#), "{shown}");
+        assert!(shown.contains(r#"fate="ahead"} 3"#), "{shown}");
+    }
 }

@@ -41,7 +41,9 @@ pub(super) fn position(r: &GeofenceRules) -> Result<(), BadBundle> {
         && within(r.jump_m, 10.0..=1_000_000.0)
         && within(r.jump_kmh, 10.0..=10_000.0)
         && within(r.far_m, 10.0..=100_000.0);
-    let times = [r.exit_after, r.speed_within, r.fresh, r.reorder].iter().all(|d| *d <= HOUR) && r.silence <= DAY && r.around_hours <= DAY;
+    let times = [r.exit_after, r.speed_within, r.cross_within, r.fresh, r.reorder].iter().all(|d| *d <= HOUR)
+        && r.silence <= DAY
+        && r.around_hours <= DAY;
     if shares && counts && numbers && times { Ok(()) } else { Err(BadBundle::Wrong("geofence rules")) }
 }
 

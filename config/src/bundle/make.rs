@@ -97,6 +97,7 @@ fn position(r: &GeofenceRules) -> wire::Position {
         coarsest_radii: r.coarsest_radii,
         max_speed_kmh: r.max_speed_kmh,
         speed_within_ms: millis(r.speed_within),
+        cross_within_ms: millis(r.cross_within),
         jump_m: r.jump_m,
         jump_kmh: r.jump_kmh,
         jump_fixes: r.jump_fixes,

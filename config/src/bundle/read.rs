@@ -138,6 +138,7 @@ fn position(p: &wire::Position) -> GeofenceRules {
         coarsest_radii: p.coarsest_radii,
         max_speed_kmh: p.max_speed_kmh,
         speed_within: Duration::from_millis(p.speed_within_ms),
+        cross_within: Duration::from_millis(p.cross_within_ms),
         jump_m: p.jump_m,
         jump_kmh: p.jump_kmh,
         jump_fixes: p.jump_fixes,

@@ -21,6 +21,7 @@ pub(crate) fn rules(f: Field<'_>) -> Option<GeofenceRules> {
         coarsest_radii: r.or("coarsest_radii", d.coarsest_radii, |f| f.number(0.1, 100.0)),
         max_speed_kmh: r.or("max_speed_kmh", d.max_speed_kmh, |f| f.number(1.0, 1000.0)),
         speed_within: r.or("speed_within", d.speed_within, |f| f.duration(SECOND, HOUR)),
+        cross_within: r.or("cross_within", d.cross_within, |f| f.duration(SECOND, HOUR)),
         jump_m: r.or("jump_m", d.jump_m, |f| f.number(10.0, 1_000_000.0)),
         jump_kmh: r.or("jump_kmh", d.jump_kmh, |f| f.number(10.0, 10_000.0)),
         jump_fixes: r.or("jump_fixes", d.jump_fixes, |f| f.whole(1, 100)),

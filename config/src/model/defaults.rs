@@ -62,6 +62,7 @@ impl Default for GeofenceRules {
             coarsest_radii: 2.0,
             max_speed_kmh: 15.0,
             speed_within: minutes(2),
+            cross_within: minutes(5),
             jump_m: 1000.0,
             jump_kmh: 300.0,
             jump_fixes: 2,

@@ -152,6 +152,8 @@ pub struct GeofenceRules {
     pub max_speed_kmh: f64,
     /// Two fixes say something about the speed between them only when they are this close in time.
     pub speed_within: Duration,
+    /// Two fixes outside say that a geofence between them was crossed only when they are this close in time.
+    pub cross_within: Duration,
     /// A jump is farther than this, metres ...
     pub jump_m: f64,
     /// ... and faster than this, km/h.

@@ -12,9 +12,9 @@ use super::{
 /// Where the last fix of an installation was. Memory only; no Debug.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
-    at: Millis,
-    point: Point<f64>,
-    accuracy_m: f64,
+    pub(super) at: Millis,
+    pub(super) point: Point<f64>,
+    pub(super) accuracy_m: f64,
 }
 
 /// The way from one fix to another.
@@ -42,6 +42,11 @@ impl Way {
     pub(super) fn is_fast(way: Option<Self>, speed_kmh: Option<f64>, world: &World) -> bool {
         let implied = || way.filter(|w| w.ms.abs() <= world.times.speed_within).map(|w| kmh(w.least_m, w.ms));
         speed_kmh.or_else(implied).is_some_and(|speed| speed > world.rules.max_speed_kmh)
+    }
+
+    /// True if the fences between its ends are worth a look: the accuracies leave no doubt that it was gone, and in a short time.
+    pub(super) fn may_cross(self, world: &World) -> bool {
+        self.least_m > 0.0 && self.ms <= world.times.cross_within
     }
 
     /// True if nobody gets that far in that time.

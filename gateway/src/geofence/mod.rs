@@ -8,6 +8,7 @@ mod app;
 mod area;
 mod chance;
 mod contain;
+mod crossing;
 mod explain;
 mod fence;
 mod gate;
@@ -26,7 +27,7 @@ use std::time::Duration;
 use passage_config::{GeofenceRules, Site};
 use passage_protocol::{InstallationId, Millis};
 
-pub use self::{contain::Containment, explain::Likely, saved::BadState};
+pub use self::{contain::Containment, crossing::Crossing, explain::Likely, saved::BadState};
 use self::{people::People, spots::Spots, stay::Teller, world::World};
 use crate::{
     Change,
@@ -88,6 +89,9 @@ pub struct Geofences {
     /// The fences have changed since then.
     drawn_anew: bool,
     counts: Counts,
+    /// On the way to the last fix.
+    crossed: Vec<Crossing>,
+    crossings: u64,
     now: Millis,
     looked: Millis,
 }
@@ -110,6 +114,8 @@ impl Geofences {
             gone: Vec::new(),
             drawn_anew: true,
             counts: Counts::default(),
+            crossed: Vec::new(),
+            crossings: 0,
             now: Millis(0),
             looked: Millis(0),
         }
@@ -140,13 +146,15 @@ impl Geofences {
     /// Takes one fix that arrived at `now`.
     pub fn fix(&mut self, fix: &Fix, now: Millis, out: &mut Vec<Change>) -> Outcome {
         self.now = self.now.max(now);
+        self.crossed.clear();
         let before = out.len();
         self.world.grid.call_for(fix.lat, fix.lon);
         let Some(slot) = self.slot_of(&fix.installation) else { return Outcome::NoRoom };
         let Some(person) = self.people.get(slot) else { return Outcome::NoRoom };
         let mut teller = Teller { who: &fix.installation, spots: &self.spots, out };
-        let outcome = person.track.fix(&self.world, fix, now, &mut teller);
+        let outcome = person.track.fix(&self.world, fix, now, &mut teller, &mut self.crossed);
         self.counts.add(outcome);
+        self.crossings += self.crossed.len() as u64;
         self.touch(slot, out.len() > before);
         outcome
     }
@@ -187,6 +195,16 @@ impl Geofences {
     /// Fixes that decided nothing, by reason.
     pub fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// The fences that lay on the way to the fix that was taken last, with nobody seen in them. They are no stays, and trigger nothing.
+    pub fn crossed(&self) -> &[Crossing] {
+        &self.crossed
+    }
+
+    /// How many there were since the start.
+    pub fn crossings(&self) -> u64 {
+        self.crossings
     }
 
     fn slot_of(&mut self, who: &InstallationId) -> Option<u32> {

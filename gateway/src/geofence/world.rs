@@ -38,6 +38,7 @@ pub(super) struct Times {
     pub(super) reorder: i64,
     pub(super) fresh: i64,
     pub(super) speed_within: i64,
+    pub(super) cross_within: i64,
     exit_after: i64,
 }
 
@@ -191,6 +192,7 @@ impl Times {
             reorder: millis(rules.reorder),
             fresh: millis(rules.fresh),
             speed_within: millis(rules.speed_within),
+            cross_within: millis(rules.cross_within),
             exit_after: millis(rules.exit_after),
         }
     }

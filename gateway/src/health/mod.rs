@@ -8,7 +8,10 @@ use std::{
 use passage_protocol::MAX_COMMANDS;
 use uuid::Uuid;
 
-use crate::radio::{Vitals, vitals::Look};
+use crate::{
+    position::Counters,
+    radio::{Vitals, vitals::Look},
+};
 
 /// What happened since the start; shared by all tasks.
 #[derive(Debug, Default)]
@@ -51,6 +54,8 @@ pub struct Health {
     pub clock_steps: AtomicU64,
     /// Connections to the broker that came up.
     pub connections: AtomicU64,
+    /// What became of the positions and reports of apps, and of the positions that were decided on.
+    pub positions: Arc<Counters>,
     /// How the radio does, once a source that has one is open.
     pub radio: RadioVitals,
     flags: Mutex<BTreeSet<&'static str>>,

@@ -111,6 +111,7 @@ impl Machines {
     pub fn tell_health(&mut self, health: &Health, since_boot: Duration) {
         health.sightings.store(self.sightings, Ordering::Relaxed);
         health.sightings_10s.store(self.sightings_10s.note(since_boot, self.sightings), Ordering::Relaxed);
+        health.positions.judge(&self.geofences);
         let Some(presence) = &self.presence else { return };
         let counts = presence.counts();
         health.subjects.store(presence.subjects() as u64, Ordering::Relaxed);

@@ -1,6 +1,6 @@
 //! The two ways of the apps' reports, over HTTP and over the broker, wired to one desk.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use passage_config::GatewayConfig;
 use passage_protocol::sign::Pinned;
@@ -14,6 +14,9 @@ use crate::{
     position::{Bound, Broker, Counters, DenyBook, Desk, DeskParts, ListenError, PATIENCE, Server, group::Group, wakes},
     site::Live,
 };
+
+/// How often the log tells what became of the positions.
+const TELL_EVERY: Duration = Duration::from_secs(3_600);
 
 /// What takes positions; nothing of it in a gateway that takes none.
 pub(super) struct Positioning {
@@ -35,7 +38,7 @@ impl Positioning {
         outbox: &Outbox,
         health: &Arc<Health>,
     ) -> Result<Self, ListenError> {
-        let counters = Arc::new(Counters::default());
+        let counters = Arc::clone(&health.positions);
         if config.position_listen.is_none() && !config.positions.mqtt {
             return Ok(Self { following: None, server: None, broker: None, counters });
         }
@@ -74,15 +77,20 @@ impl Positioning {
         self.server.as_ref().map(Bound::local_addr)
     }
 
-    pub(super) fn counters(&self) -> Arc<Counters> {
-        Arc::clone(&self.counters)
-    }
-
     pub(super) fn start(self, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
         let server = self.server.map(|s| tokio::spawn(s.run(stop.clone())));
         let broker = self.broker.map(|b| tokio::spawn(b.run(stop.clone())));
+        let telling = self.following.is_some().then(|| tokio::spawn(tell(self.counters, stop.clone())));
         let following = self.following.map(|(desk, site)| tokio::spawn(follow(desk, site, stop.clone())));
-        server.into_iter().chain(broker).chain(following).collect()
+        server.into_iter().chain(broker).chain(following).chain(telling).collect()
+    }
+}
+
+/// Tells now and then, in numbers alone, what became of the positions.
+async fn tell(counters: Arc<Counters>, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(TELL_EVERY)).await.is_some() {
+        let told: Vec<String> = counters.all().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{name} {count}")).collect();
+        tracing::info!("positions since the start: {}", if told.is_empty() { "none".to_owned() } else { told.join(", ") });
     }
 }
 

@@ -2,6 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use passage_protocol::PositionCounters;
+
+use crate::geofence::Geofences;
+
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $text:literal),* $(,)?) => {
         /// What became of a request.
@@ -27,6 +31,8 @@ macro_rules! reasons {
 reasons! {
     /// A position went to the decider and was committed.
     Fix = "fix",
+    /// The same, of a phone whose clock is more than two minutes ahead: it counts as measured when it arrived.
+    Ahead = "ahead",
     /// An app event went to the decider and was committed.
     App = "app",
     /// A shop that the app only named, where it must be proven.
@@ -75,22 +81,45 @@ reasons! {
     Busy = "busy",
 }
 
-/// Counts by fate; shared, never reset.
+/// What the geofences made of the positions that they were given: those that decided nothing at their time, by reason, and the fences that lay
+/// between two of them.
+const JUDGED: [&str; 7] = ["coarse", "double", "late", "amended", "jump", "no-room", "crossed"];
+
+/// Counts by fate, and what became of those that were decided on; shared, never reset.
 #[derive(Debug, Default)]
-pub struct Counters([AtomicU64; Fate::ALL.len()]);
+pub struct Counters {
+    fates: [AtomicU64; Fate::ALL.len()],
+    judged: [AtomicU64; JUDGED.len()],
+}
 
 impl Counters {
     /// How many met this fate.
     pub fn get(&self, fate: Fate) -> u64 {
-        self.0[fate as usize].load(Ordering::Relaxed)
+        self.fates[fate as usize].load(Ordering::Relaxed)
     }
 
     /// All counts with their names.
     pub fn all(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        Fate::ALL.iter().map(|fate| (fate.as_str(), self.get(*fate)))
+        let judged = JUDGED.iter().zip(&self.judged).map(|(name, count)| (*name, count.load(Ordering::Relaxed)));
+        Fate::ALL.iter().map(|fate| (fate.as_str(), self.get(*fate))).chain(judged)
+    }
+
+    /// All of them as the state of the gateway carries them; `None` while nothing has come.
+    pub fn told(&self) -> Option<PositionCounters> {
+        let any = self.all().any(|(_, count)| count > 0);
+        any.then(|| PositionCounters(self.all().map(|(name, count)| (name.to_owned(), count)).collect()))
+    }
+
+    /// Takes over what the geofences have counted.
+    pub(crate) fn judge(&self, geofences: &Geofences) {
+        let counts = geofences.counts();
+        let now = [counts.coarse, counts.duplicates, counts.late, counts.amended, counts.jumps, counts.no_room, geofences.crossings()];
+        for (count, now) in self.judged.iter().zip(now) {
+            count.store(now, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn count(&self, fate: Fate) {
-        self.0[fate as usize].fetch_add(1, Ordering::Relaxed);
+        self.fates[fate as usize].fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -165,7 +165,7 @@ impl Desk {
                     Ok(admitted) => self.take_fix(admitted).await,
                     Err(fate) => fate,
                 };
-                let told = matches!(fate, Fate::Fix | Fate::Far);
+                let told = matches!(fate, Fate::Fix | Fate::Ahead | Fate::Far);
                 let news = told.then(|| self.news(&who, lat, lon, removes)).flatten();
                 Answer { fate, sealed: false, messages: news.into_iter().collect() }
             }
@@ -197,7 +197,7 @@ impl Desk {
             return Fate::Busy;
         }
         self.taken(&admitted);
-        Fate::Fix
+        fate_of(&admitted.fix)
     }
 
     fn taken(&self, admitted: &Admitted) {
@@ -258,7 +258,8 @@ impl Desk {
         let (input, admitted, fate) = match report {
             Report::Fix(fix, id) => {
                 let admitted = self.admit(fix, id.as_deref())?;
-                (Input::Fix(admitted.fix.clone(), done), Some(admitted), Fate::Fix)
+                let (fix, fate) = (admitted.fix.clone(), fate_of(&admitted.fix));
+                (Input::Fix(fix, done), Some(admitted), fate)
             }
             Report::App(event) => (Input::App(self.intake.claim(event)?, done), None, Fate::App),
             Report::Beacon(heard) => (Input::App(self.intake.beacon(&heard)?, done), None, Fate::App),
@@ -285,6 +286,11 @@ impl Desk {
         let sealed = self.sealing.as_ref().filter(|_| answer.sealed).and_then(|s| s.seal(who, plain.as_bytes()));
         sealed.unwrap_or(plain)
     }
+}
+
+/// What becomes of a fix that is committed.
+fn fate_of(fix: &super::Fix) -> Fate {
+    if fix.ahead_ms > 0 { Fate::Ahead } else { Fate::Fix }
 }
 
 impl std::fmt::Debug for Circles {

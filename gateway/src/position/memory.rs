@@ -68,7 +68,7 @@ impl Memory {
     /// make it of four random bytes.
     pub(super) fn marks(&self, fix: &Fix, name: Option<&str>) -> Marks {
         let mut both = self.key.build_hasher();
-        (&fix.installation, fix.at).hash(&mut both);
+        (&fix.installation, fix.told_at()).hash(&mut both);
         let name = name.map(|name| {
             let mut both = both.clone();
             name.hash(&mut both);

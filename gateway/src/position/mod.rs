@@ -43,8 +43,10 @@ pub use self::{
 pub struct Fix {
     /// Whose.
     pub installation: InstallationId,
-    /// When the phone measured it.
+    /// When the phone measured it; when it arrived, if its clock was ahead then by more than clocks differ.
     pub at: Millis,
+    /// By how much it was; 0 for all others.
+    pub ahead_ms: u32,
     /// Degrees.
     pub lat: f64,
     /// Degrees.
@@ -58,6 +60,13 @@ pub struct Fix {
     pub away: Option<Millis>,
     /// The first since another gateway looked after this installation, or might have: what was believed before is worth nothing.
     pub fresh: bool,
+}
+
+impl Fix {
+    /// The time that the phone gave it.
+    pub fn told_at(&self) -> Millis {
+        Millis(self.at.0.saturating_add(self.ahead_ms.into()))
+    }
 }
 
 impl fmt::Debug for Fix {

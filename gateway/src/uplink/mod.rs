@@ -23,7 +23,7 @@ use std::{
 };
 
 use passage_config::Mqtt;
-use passage_protocol::{GatewayId, GatewayState, RadioCounters, RadioRestarts, VERSION, sign::Pinned};
+use passage_protocol::{GatewayId, GatewayState, PositionCounters, RadioCounters, RadioRestarts, VERSION, sign::Pinned};
 use tokio_util::sync::CancellationToken;
 
 use crate::{clock::Keeper, health::Health, outbox::Outbox};
@@ -140,7 +140,12 @@ impl Uplink {
         }
     }
 
-    /// How our radio does, as a user property; `None` without one.
+    /// How we do, as the user properties of our state: our radio, if there is one, and the positions, if any came.
+    fn counters(&self) -> Vec<(String, String)> {
+        let positions = self.health.positions.told().and_then(|p| property(PositionCounters::PROPERTY, p.to_vec()));
+        self.radio().into_iter().chain(positions).collect()
+    }
+
     fn radio(&self) -> Option<(String, String)> {
         let look = self.health.radio.look()?;
         let counters = RadioCounters {
@@ -153,8 +158,12 @@ impl Uplink {
             dropped: look.dropped,
             restarts: RadioRestarts { scan: look.starts, connection: look.sessions, daemon: look.daemons },
         };
-        String::from_utf8(counters.to_vec()).ok().map(|text| (RadioCounters::PROPERTY.to_owned(), text))
+        property(RadioCounters::PROPERTY, counters.to_vec())
     }
+}
+
+fn property(name: &str, json: Vec<u8>) -> Option<(String, String)> {
+    String::from_utf8(json).ok().map(|text| (name.to_owned(), text))
 }
 
 #[cfg(test)]

@@ -222,13 +222,13 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Our own state, when it is due, and with it how our radio does.
+    /// Our own state, when it is due, and with it how our radio and our positions do.
     async fn tell_state(&mut self, now: Duration) {
         if now >= self.state_due {
             self.state_due = now + STATE_AGAIN;
-            let (state, radio) = (self.up.state(true).await, self.up.radio());
+            let (state, counters) = (self.up.state(true).await, self.up.counters());
             let topic = Topic::State(self.up.id.clone()).to_string();
-            let token = self.link.publish_with(&topic, true, state.to_vec(), radio.into_iter().collect());
+            let token = self.link.publish_with(&topic, true, state.to_vec(), counters);
             self.takes_off(token, Flying::Other);
         }
     }

@@ -157,6 +157,9 @@ pub struct Position {
     pub max_speed_kmh: f64,
     /// Fixes farther apart say nothing about speed.
     pub speed_within_ms: u64,
+    /// A geofence between two fixes was crossed only if they are this close in time. Came later: who does not say it means the default.
+    #[serde(default = "cross_within_ms", skip_serializing_if = "is_cross_within_ms")]
+    pub cross_within_ms: u64,
     /// A jump is farther than this, metres ...
     pub jump_m: f64,
     /// ... and faster than this, km/h.
@@ -173,6 +176,16 @@ pub struct Position {
     pub far_m: f64,
     /// Fixes longer than this outside the opening hours are dropped.
     pub around_hours_ms: u64,
+}
+
+/// Five minutes.
+fn cross_within_ms() -> u64 {
+    300_000
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_cross_within_ms(ms: &u64) -> bool {
+    *ms == cross_within_ms()
 }
 
 impl Bundle {

@@ -30,7 +30,7 @@ pub use event::{Envelope, Event, EventId, Gone, GoneReason, Phase, Signal, Stren
 pub use fleet::Invitation;
 pub use id::{FenceId, GatewayId, HubId, InstallationId, StoreId};
 pub use position::PositionSecret;
-pub use radio::{RadioCounters, RadioRestarts};
+pub use radio::{PositionCounters, RadioCounters, RadioRestarts};
 pub use rid::{ChainKey, Rid};
 pub use seq::{Seq, SeqRange, SeqSet};
 pub use state::{GatewayState, Hello, HubState, MAX_COMMANDS};

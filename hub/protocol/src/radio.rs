@@ -1,4 +1,6 @@
-//! How the radio of a gateway does: counters for people who look after the fleet. Nothing is decided by them.
+//! How the radio of a gateway does, and its positions: counters for people who look after the fleet. Nothing is decided by them.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +53,30 @@ impl RadioCounters {
     /// It is not one.
     pub fn from_slice(bytes: &[u8]) -> Result<Self, WireError> {
         crate::read("radio counters", bytes)
+    }
+
+    /// The JSON form.
+    pub fn to_vec(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+/// What became of the positions and app reports of a position gateway since its start: how many met which fate. Numbers only; they travel as
+/// [`RadioCounters`] do, as the user property [`PositionCounters::PROPERTY`]; which fates there are is the gateway's business.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PositionCounters(pub BTreeMap<String, u64>);
+
+impl PositionCounters {
+    /// Name of the user property.
+    pub const PROPERTY: &'static str = "positions";
+
+    /// Reads the JSON form.
+    ///
+    /// # Errors
+    /// It is not one.
+    pub fn from_slice(bytes: &[u8]) -> Result<Self, WireError> {
+        crate::read("position counters", bytes)
     }
 
     /// The JSON form.

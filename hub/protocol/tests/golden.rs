@@ -267,6 +267,7 @@ fn a_site_bundle() {
             coarsest_radii: 2.0,
             max_speed_kmh: 30.0,
             speed_within_ms: 120_000,
+            cross_within_ms: 300_000,
             jump_m: 500.0,
             jump_kmh: 200.0,
             jump_fixes: 2,

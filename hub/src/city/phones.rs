@@ -176,6 +176,7 @@ fn fixes(town: &Town, n: usize, outing: &Outing, words: &mut Vec<Word>) -> Optio
         let fix = Fix {
             installation: installation(outing.person),
             at: Millis(at),
+            ahead_ms: 0,
             lat: shop.0 + north / DEGREE_M,
             lon: shop.1 + east / (DEGREE_M * shop.0.to_radians().cos()),
             accuracy_m: Some(accuracy),

@@ -69,7 +69,7 @@ pub async fn again(db: &Db, site: &Site, resolver: &dyn Resolve, aside: &Aside, 
             checked.epoch = format!("aside-{}", aside.id);
         }
         let count = checked.events.len();
-        let message = Message { topic: String::new(), payload: Vec::new(), radio: None, receipt: Default::default() };
+        let message = Message { topic: String::new(), payload: Vec::new(), radio: None, positions: None, receipt: Default::default() };
         let parcel = [Parcel { message, content: Content::Envelope(checked) }];
         (batch::write(&mut tx, &parcel, &BTreeMap::new(), resolver, aside.at).await?, count)
     };

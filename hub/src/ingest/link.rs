@@ -9,7 +9,7 @@ use std::{
 };
 
 use passage_config::model::{Mqtt, Tls};
-use passage_protocol::{Clock, HubId, HubState, RadioCounters, Topic, VERSION};
+use passage_protocol::{Clock, HubId, HubState, PositionCounters, RadioCounters, Topic, VERSION};
 use rumqttc::v5::{
     AsyncClient, Event, EventLoop, MqttOptions,
     mqttbytes::{
@@ -46,6 +46,8 @@ pub(crate) struct Message {
     pub(crate) payload: Vec<u8>,
     /// What a state says of the radio besides.
     pub(crate) radio: Option<String>,
+    /// What a state says of positions besides.
+    pub(crate) positions: Option<String>,
     pub(crate) receipt: Receipt,
 }
 
@@ -339,9 +341,10 @@ impl Poller {
             return None;
         }
         let mut user = publish.properties.take().map(|p| p.user_properties).unwrap_or_default();
-        let radio = user.iter().position(|(name, _)| name == RadioCounters::PROPERTY).map(|i| user.swap_remove(i).1);
+        let mut told = |name| user.iter().position(|(known, _)| known == name).map(|i| user.swap_remove(i).1);
+        let (radio, positions) = (told(RadioCounters::PROPERTY), told(PositionCounters::PROPERTY));
         let receipt = Receipt { generation: self.connection.generation, publish };
-        self.heard.send(Message { topic, payload, radio, receipt }).await.err().map(|_| "the hub is stopping".to_owned())
+        self.heard.send(Message { topic, payload, radio, positions, receipt }).await.err().map(|_| "the hub is stopping".to_owned())
     }
 }
 

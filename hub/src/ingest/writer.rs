@@ -7,7 +7,7 @@ use std::{
 };
 
 use passage_config::HubConfig;
-use passage_protocol::{Clock, GatewayId, Millis, RadioCounters};
+use passage_protocol::{Clock, GatewayId, Millis, PositionCounters, RadioCounters};
 use tokio::{
     sync::{Notify, mpsc, watch},
     time::Instant,
@@ -113,6 +113,10 @@ impl Writer {
             Ok(Accepted::State(state)) => {
                 // Counters that cannot be read are no reason to doubt the state.
                 let radio = message.radio.as_ref().and_then(|text| RadioCounters::from_slice(text.as_bytes()).ok());
+                let positions = message.positions.as_ref().and_then(|text| PositionCounters::from_slice(text.as_bytes()).ok());
+                if let (Some(state), Some(positions)) = (&state, positions) {
+                    health::tell_positions(&state.gateway, &positions);
+                }
                 Content::State(state, radio)
             }
             Err(refused) => {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::line::{Report, Skipped};
 use crate::{
     Change,
-    geofence::{Geofences, Likely, Outcome},
+    geofence::{Crossing, Geofences, Likely, Outcome},
     position::Fix,
 };
 
@@ -92,7 +92,11 @@ impl Player {
             let likely = self.machine.explain(&fix);
             writeln!(out, "{}", self.explained(&fix, outcome, &likely))?;
         }
-        self.tell(&changes, out)
+        self.tell(&changes, out)?;
+        for crossing in self.machine.crossed() {
+            writeln!(out, "{}", self.crossing(&fix, crossing))?;
+        }
+        Ok(())
     }
 
     /// Lets time pass until every open stay has ended by silence.
@@ -107,7 +111,7 @@ impl Player {
         let counts = self.machine.counts();
         format!(
             "{} lines, {} decisions; decided nothing at their time: {} coarse, {} double, {} too late, {} put into the past, {} jumps; {} no fix, \
-             {} unreadable, {} of long ago, {} from the future",
+             {} unreadable, {} of long ago, {} from the future; {} times a fence was crossed between two fixes",
             self.lines,
             self.told,
             counts.coarse,
@@ -119,6 +123,7 @@ impl Player {
             self.left_out.unreadable,
             self.left_out.old,
             self.left_out.future,
+            self.machine.crossings(),
         )
     }
 
@@ -160,6 +165,15 @@ impl Player {
         })
     }
 
+    /// Told like a decision, but it is none: nobody was seen inside.
+    fn crossing(&self, fix: &Fix, crossing: &Crossing) -> Value {
+        json!({
+            "phase": "cross", "fence": self.fences.get(&crossing.fence), "installation": self.names.get(&fix.installation),
+            "at": seconds(crossing.to), "first": seconds(crossing.from), "last": seconds(crossing.to),
+            "p": rounded(crossing.p), "accuracy_m": rounded(crossing.accuracy_m),
+        })
+    }
+
     fn explained(&self, fix: &Fix, outcome: Outcome, likely: &[Likely]) -> Value {
         let fences: Vec<Value> = likely
             .iter()
@@ -170,9 +184,11 @@ impl Player {
                 })
             })
             .collect();
+        let crossed = self.machine.crossed().iter();
+        let crossed: Vec<Value> = crossed.map(|c| json!({ "fence": self.fences.get(&c.fence), "p": rounded(c.p) })).collect();
         json!({
-            "fix": self.lines, "installation": self.names.get(&fix.installation), "at": seconds(fix.at), "arrived": seconds(self.now),
-            "accuracy_m": fix.accuracy_m, "outcome": word(outcome), "fences": fences,
+            "fix": self.lines, "installation": self.names.get(&fix.installation), "at": seconds(fix.at), "arrived": seconds(self.now), "ahead_s": fix.ahead_ms / 1000,
+            "accuracy_m": fix.accuracy_m, "outcome": word(outcome), "fences": fences, "crossed": crossed,
         })
     }
 }

@@ -73,6 +73,11 @@ fn told(line: &str) -> String {
     let since = |key: &str| d[key].as_i64().unwrap() - START;
     let flag = |key: &str| if d[key] == true { format!(" {key}") } else { String::new() };
     let phase = d["phase"].as_str().unwrap();
+    if phase == "cross" {
+        let (who, fence) = (d["installation"].as_str().unwrap(), d["fence"].as_str().unwrap());
+        let (p, accuracy_m) = (d["p"].as_f64().unwrap(), d["accuracy_m"].as_f64().unwrap());
+        return format!("=> {who} cross {fence} between {} and {}, p {p:.2} by {accuracy_m:.1} m\n", since("first"), since("last"));
+    }
     let extent = if phase == "enter" { String::new() } else { format!(" after {} s", d["dwell_s"]) };
     format!(
         "=> {} {phase} {} at {}{extent}, p {:.2} by {} m{}{}\n",

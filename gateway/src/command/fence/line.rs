@@ -4,7 +4,7 @@ use passage_protocol::{InstallationId, Millis};
 
 use crate::position::{
     Fate, Fix,
-    owntracks::{Label, Location, plausible},
+    owntracks::{Label, Location},
 };
 
 /// What a line says.
@@ -39,7 +39,7 @@ impl Report {
 
     /// The fix of an installation for a gateway whose clock shows `now`.
     pub(super) fn fix(&self, installation: InstallationId, now: Millis) -> Result<Fix, Skipped> {
-        Ok(self.location.fix(installation, plausible(self.location.at, now)?))
+        Ok(self.location.fix(installation, now)?)
     }
 }
 
@@ -105,5 +105,7 @@ mod tests {
         assert_eq!(fix(1_795_168_800 + 4 * 86_400), Err(Skipped::Old));
         assert_eq!(fix(1_795_168_800 - 2 * 86_400), Err(Skipped::Future));
         assert_eq!(fix(1_795_168_800), Ok(()));
+        let ahead = |arrived: i64| read(&location("")).fix("phone".parse().unwrap(), Millis::from_secs(arrived)).map(|fix| fix.ahead_ms);
+        assert_eq!((ahead(1_795_168_800 - 120), ahead(1_795_168_800 - 600)), (Ok(0), Ok(600_000)));
     }
 }

@@ -82,3 +82,37 @@ fn unmarked(text: &[u8]) -> &[u8] {
 fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(file).with_context(|| format!("{}: this file cannot be read; check its name and its permissions", file.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn explain_tells_what_was_crossed_and_whose_clock_was_ahead() {
+        let fences = load_fences(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/geofence/shop-and-street.geojson")).unwrap();
+        let line = |north: f64, tst: i64, received_at: i64| {
+            let lat = 45.76193 + north / 111_195.0;
+            json!({"_type": "location", "tid": "ca", "lat": lat, "lon": 4.83604, "acc": 10, "tst": tst, "received_at": received_at})
+                .to_string()
+        };
+        let walk = [
+            line(500.0, 1_795_168_800, 1_795_168_800),
+            line(-500.0, 1_795_169_040, 1_795_169_040),
+            line(-500.0, 1_795_170_000, 1_795_169_100),
+        ];
+        let mut out = Vec::new();
+        play(&fences, GeofenceRules::default(), walk.join("\n").as_bytes(), true, &mut out).unwrap();
+        let told: Vec<Value> = String::from_utf8(out).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let crossed = |fence: &str| json!({"fence": fence, "p": 1.0});
+        assert_eq!(told.len(), 5, "{told:?}");
+        assert_eq!(told[1]["crossed"], json!([crossed("shop"), crossed("street")]));
+        let line = json!({"phase": "cross", "fence": "shop", "installation": "ca", "at": 1_795_169_040, "first": 1_795_168_800,
+            "last": 1_795_169_040, "p": 1.0, "accuracy_m": told[2]["accuracy_m"]});
+        assert_eq!((&told[2], &told[3]["fence"]), (&line, &json!("street")));
+        let times: Vec<_> = [0, 1, 4].map(|i| (told[i]["at"].clone(), told[i]["ahead_s"].clone())).into();
+        assert_eq!(times, [(1_795_168_800, 0), (1_795_169_040, 0), (1_795_169_100, 900)].map(|(at, ahead)| (json!(at), json!(ahead))));
+        assert_eq!((&told[4]["crossed"], &told[4]["outcome"]), (&json!([]), &json!("decided")));
+    }
+}

@@ -57,6 +57,14 @@ impl Bounds {
         }
     }
 
+    /// The part of a straight way that lies in the box, as shares of its length. It begins at latitude and longitude `from` and goes `by` so many degrees.
+    pub(in crate::geofence) fn part_of(&self, from: (f64, f64), by: (f64, f64)) -> Option<(f64, f64)> {
+        let up = share(from.0, by.0, (self.south, self.north))?;
+        let along = share(self.frame(from.1), by.1, (self.west, self.east))?;
+        let (first, last) = (up.0.max(along.0), up.1.min(along.1));
+        (first <= last).then_some((first, last))
+    }
+
     /// True inside and on the border; `lon` in the frame of the box.
     #[inline]
     pub(in crate::geofence) fn contains(&self, lat: f64, lon: f64) -> bool {
@@ -76,4 +84,14 @@ impl Bounds {
         };
         std::iter::once(first).chain(second)
     }
+}
+
+/// The part of a way along one axis that lies between two bounds, as shares of its length.
+pub(super) fn share(from: f64, by: f64, (least, most): (f64, f64)) -> Option<(f64, f64)> {
+    if by == 0.0 {
+        return (least..=most).contains(&from).then_some((0.0, 1.0));
+    }
+    let (a, b) = ((least - from) / by, (most - from) / by);
+    let (first, last) = (a.min(b).max(0.0), a.max(b).min(1.0));
+    (first <= last).then_some((first, last))
 }

@@ -1,8 +1,12 @@
 //! Which outlines could hold a place: a grid over the world, sized for shops in cities.
 
-use super::Bounds;
+use smallvec::SmallVec;
+
+use super::{Bounds, bounds::share};
 
 const CELLS_PER_DEGREE: f64 = 100.0;
+/// Columns around the Earth.
+const AROUND: i64 = 36_000;
 
 /// Index over boxes; answers are their positions in the order in which they came.
 pub(in crate::geofence) struct Grid {
@@ -58,8 +62,34 @@ impl Grid {
         let listed = self.listed(lat, lon);
         #[expect(clippy::cast_possible_truncation, reason = "the boxes are rounded outwards by more")]
         let (lat, lon) = (lat as f32, lon as f32);
-        let (first, more) = (listed.first.iter().take(listed.firsts as usize), &self.entries[listed.start as usize..listed.end as usize]);
-        first.chain(more).chain(&self.large).filter(move |e| e.holds(lat, lon)).map(|e| e.index as usize)
+        self.entries_of(listed).chain(&self.large).filter(move |e| e.holds(lat, lon)).map(|e| e.index as usize)
+    }
+
+    /// Every box that a straight way could meet, each once, and some that it misses. The way begins at latitude and longitude `from`, goes `by` so
+    /// many degrees, and may pass longitude 180.
+    pub(in crate::geofence) fn along(&self, from: (f64, f64), by: (f64, f64)) -> SmallVec<[usize; 16]> {
+        /// A row is taken for this much wider than it is, degrees: numbers are rounded.
+        const HAIR: f64 = 1e-9;
+        let mut met: SmallVec<[u32; 16]> = self.large.iter().map(|e| e.index).collect();
+        let (first, last) = (row(from.0), row(from.0 + by.0));
+        for y in first.min(last)..=first.max(last) {
+            let south = f64::from(y) / CELLS_PER_DEGREE - 90.0;
+            let Some((a, b)) = share(from.0, by.0, (south - HAIR, south + 1.0 / CELLS_PER_DEGREE + HAIR)) else { continue };
+            let (a, b) = (turning_column(from.1 + a * by.1), turning_column(from.1 + b * by.1));
+            for x in a.min(b)..=a.max(b) {
+                let listed = self.cells.get(cell(y, u32::try_from(x.rem_euclid(AROUND)).unwrap_or(0)));
+                met.extend(self.entries_of(listed).map(|e| e.index));
+            }
+        }
+        met.sort_unstable();
+        met.dedup();
+        met.into_iter().map(|index| index as usize).collect()
+    }
+
+    #[inline]
+    fn entries_of<'a>(&'a self, listed: &'a Listed) -> impl Iterator<Item = &'a Entry> {
+        let more = &self.entries[listed.start as usize..listed.end as usize];
+        listed.first.iter().take(listed.firsts as usize).chain(more)
     }
 
     #[inline]
@@ -105,6 +135,12 @@ fn row(lat: f64) -> u32 {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 36,000; what is no longitude goes to an edge")]
 fn column(lon: f64) -> u32 {
     ((lon + 180.0) * CELLS_PER_DEGREE) as u32 & 0xffff
+}
+
+/// The column of a longitude that may lie beyond 180, not brought back.
+#[expect(clippy::cast_possible_truncation, reason = "at most a turn or two")]
+fn turning_column(lon: f64) -> i64 {
+    ((lon + 180.0) * CELLS_PER_DEGREE).floor() as i64
 }
 
 /// Which entries are those of a cell. Open addressing, at most half full, so that nearly every question costs one look into memory; the cells come

@@ -1,5 +1,6 @@
 //! One phone around one shop, told by theme.
 
+mod crossings;
 mod doubt;
 mod order;
 mod pinned;
@@ -48,7 +49,17 @@ fn who() -> InstallationId {
 /// A fix `north` metres from the middle, measured at `seconds`.
 fn fix(seconds: i64, north: f64, accuracy_m: f64) -> Fix {
     let lat = LAT + north / area::METRES_PER_DEGREE;
-    Fix { installation: who(), at: t(seconds), lat, lon: LON, accuracy_m: Some(accuracy_m), speed_kmh: None, away: None, fresh: false }
+    Fix {
+        installation: who(),
+        at: t(seconds),
+        ahead_ms: 0,
+        lat,
+        lon: LON,
+        accuracy_m: Some(accuracy_m),
+        speed_kmh: None,
+        away: None,
+        fresh: false,
+    }
 }
 
 impl Walk {

@@ -57,6 +57,7 @@ fn play(rules: GeofenceRules) -> (usize, String) {
         let fix = Fix {
             installation: format!("phone-{phone:02}").parse().unwrap(),
             at: t(now - delay),
+            ahead_ms: 0,
             lat,
             lon,
             accuracy_m: random.random_bool(0.95).then(|| random.random_range(3.0..130.0)),

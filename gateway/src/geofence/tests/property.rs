@@ -88,7 +88,7 @@ proptest! {
     #[test]
     fn any_number_in_a_fix_is_survived(lat in any::<f64>(), lon in any::<f64>(), accuracy in any::<f64>(), at in any::<i64>(), now in any::<i64>()) {
         let mut walk = Walk::known();
-        let wild = Fix { installation: who(), at: Millis(at), lat, lon, accuracy_m: Some(accuracy), speed_kmh: None, away: None, fresh: false };
+        let wild = Fix { installation: who(), at: Millis(at), ahead_ms: 0, lat, lon, accuracy_m: Some(accuracy), speed_kmh: None, away: None, fresh: false };
         walk.machine.fix(&wild, Millis(now), &mut walk.out);
         walk.machine.advance(Millis(now), &mut walk.out);
     }

@@ -9,7 +9,7 @@ use passage_protocol::Millis;
 
 use self::past::{MOST_STEPS, Past, What, kept_from};
 use super::{
-    Outcome,
+    Crossing, Outcome,
     gate::{JumpGate, Place, Way},
     spots::Spot,
     stay::Teller,
@@ -50,8 +50,8 @@ impl Track {
         *self = Self { state: State { seen: 0, stays }, heard: self.heard, ..Self::default() };
     }
 
-    /// Takes a fix, in whatever order it comes.
-    pub(super) fn fix(&mut self, world: &World, fix: &Fix, now: Millis, teller: &mut Teller<'_>) -> Outcome {
+    /// Takes a fix, in whatever order it comes. The fences that lay on the way to it go to `crossed`.
+    pub(super) fn fix(&mut self, world: &World, fix: &Fix, now: Millis, teller: &mut Teller<'_>, crossed: &mut Vec<Crossing>) -> Outcome {
         if fix.fresh {
             self.begin_anew();
         }
@@ -70,7 +70,7 @@ impl Track {
         };
         self.heard = self.heard.max(now);
         if self.is_newer(fix.at) {
-            self.newest(world, observed, fix.speed_kmh, teller)
+            self.newest(world, observed, fix.speed_kmh, teller, crossed)
         } else {
             self.older(world, observed, fix.speed_kmh, teller)
         }
@@ -122,11 +122,23 @@ impl Track {
     }
 
     /// Decides at once.
-    fn newest(&mut self, world: &World, mut fix: Observed, speed_kmh: Option<f64>, teller: &mut Teller<'_>) -> Outcome {
+    fn newest(
+        &mut self,
+        world: &World,
+        mut fix: Observed,
+        speed_kmh: Option<f64>,
+        teller: &mut Teller<'_>,
+        crossed: &mut Vec<Crossing>,
+    ) -> Outcome {
         let way = self.place.as_ref().map(|p| p.way_to(&fix));
         fix.fast = Way::is_fast(way, speed_kmh, world);
         if !self.gate.passes(way, &fix, &world.rules) {
             return Outcome::Jump;
+        }
+        if let (Some(from), Some(way)) = (&self.place, way)
+            && way.may_cross(world)
+        {
+            world.cross(&self.state, (from, &Place::of(&fix)), crossed);
         }
         self.past.push(What::Fix(fix), &self.state);
         world.observe(&mut self.state, &fix, teller);

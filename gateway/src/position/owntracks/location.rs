@@ -45,10 +45,12 @@ impl Location {
         })
     }
 
-    /// The fix of an installation, measured at `at`.
-    pub(crate) fn fix(&self, installation: InstallationId, at: Millis) -> Fix {
+    /// The fix of an installation that arrived at `now`.
+    pub(crate) fn fix(&self, installation: InstallationId, now: Millis) -> Result<Fix, Fate> {
         let Self { lat, lon, accuracy_m, speed_kmh, .. } = *self;
-        Fix { installation, at, lat, lon, accuracy_m, speed_kmh, away: None, fresh: false }
+        let at = plausible(self.at, now)?;
+        let ahead_ms = u32::try_from(self.at.since(at)).unwrap_or(0);
+        Ok(Fix { installation, at, ahead_ms, lat, lon, accuracy_m, speed_kmh, away: None, fresh: false })
     }
 }
 

@@ -89,7 +89,7 @@ fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Fate> {
 
 fn location<'a>(payload: &mut Payload<'a>, who: &InstallationId, now: Millis) -> Result<Report<'a>, Fate> {
     let location = Location::of(payload)?;
-    let fix = location.fix(who.clone(), plausible(location.at, now)?);
+    let fix = location.fix(who.clone(), now)?;
     let id = if let Loose::Text(id) = std::mem::take(&mut payload.id) { Some(id) } else { None };
     Ok(Report::Fix(fix, id))
 }

@@ -192,7 +192,7 @@ fn what_another_gateway_looked_after_meanwhile_was_inside_already() {
         for (minutes, lat, fresh) in [(0, LAT + 0.01, true), (10, LAT, fresh)] {
             let at = NOW + std::time::Duration::from_secs(60 * minutes);
             let (installation, accuracy_m) = (WHO.parse().unwrap(), Some(10.0));
-            let fix = Fix { installation, at, lat, lon: LON, accuracy_m, speed_kmh: None, away: None, fresh };
+            let fix = Fix { installation, at, ahead_ms: 0, lat, lon: LON, accuracy_m, speed_kmh: None, away: None, fresh };
             geofences.fix(&fix, at, &mut changes);
         }
         changes.into_iter().map(|c| (c.phase, c.initial)).collect::<Vec<_>>()

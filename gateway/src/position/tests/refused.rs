@@ -98,6 +98,23 @@ async fn far_from_every_store_or_outside_the_hours_a_fix_is_dropped() {
 }
 
 #[tokio::test]
+async fn a_phone_whose_clock_is_ahead_counts_as_measured_now_and_is_counted_as_such() {
+    let mut bench = Bench::start().await;
+    let got = bench.decide();
+    for (ahead, fate, times) in [(119, Fate::Fix, 1), (121, Fate::Ahead, 1), (86_399, Fate::Ahead, 2), (86_401, Fate::Future, 1)] {
+        assert_eq!(bench.post("/pub", location(-ahead).to_string()).await, accepted());
+        assert_eq!(bench.counters.get(fate), times, "{ahead} s");
+    }
+    // The same again is the same, although time has passed.
+    bench.clock.set(NOW + std::time::Duration::from_secs(30));
+    bench.post("/pub", location(-121).to_string()).await;
+    assert_eq!(bench.counters.get(Fate::Duplicate), 1);
+    let got = got.lock().unwrap();
+    let times = got.iter().map(|input| if let Input::Fix(fix, _) = input { (fix.at.since(NOW), fix.ahead_ms) } else { panic!("no fix") });
+    assert_eq!(times.collect::<Vec<_>>(), [(119_000, 0), (0, 121_000), (0, 86_399_000)]);
+}
+
+#[tokio::test]
 async fn the_same_report_again_is_one_and_another_place_at_that_time_is_not() {
     let mut bench = Bench::start().await;
     let got = bench.decide();

@@ -197,3 +197,30 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn a_way_finds_every_box_that_one_of_its_places_would_find(
+        boxes in prop::collection::vec((-1.5..1.5_f64, -1.5..1.5_f64, 0.0..0.2_f64), 1..20),
+        middle in prop_oneof![Just(180.0), Just(4.8)],
+        from in (-1.5..1.5_f64, -1.5..1.5_f64),
+        by in (prop_oneof![Just(0.0), -0.5..0.5_f64], prop_oneof![Just(0.0), -0.5..0.5_f64]),
+    ) {
+        let turned = |lon: f64| if lon > 180.0 { lon - 360.0 } else { lon };
+        let bounds = boxes.into_iter().map(|(lat, lon, size)| {
+            let west = turned(middle + lon);
+            Bounds { south: lat, north: lat + size, west, east: west + size }
+        });
+        let grid = Grid::new(bounds);
+        let start = (from.0, turned(middle + from.1));
+        let along = grid.along(start, by);
+        for i in 0..=500 {
+            let t = f64::from(i) / 500.0;
+            let (lat, lon) = (start.0 + t * by.0, start.1 + t * by.1);
+            let lon = if lon < -180.0 { lon + 360.0 } else { turned(lon) };
+            for found in grid.near(lat, lon) {
+                prop_assert!(along.contains(&found), "{lat} {lon}");
+            }
+        }
+    }
+}
