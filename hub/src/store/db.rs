@@ -95,8 +95,8 @@ impl Db {
             .pragma("temp_store", "MEMORY")
             .pragma("secure_delete", "ON");
         // Keys of identifiers are written in no order: with SQLite's usual 2 MB of cache, pages would come and go with every row, and with its usual 4 MB of
-        // WAL every batch would be copied into the file at once.
-        let writer = options.clone().pragma("cache_size", "-65536").pragma("wal_autocheckpoint", "8192");
+        // WAL every batch would be copied into the file at once. With 128 MB of WAL a page that many batches touch is copied once for all of them.
+        let writer = options.clone().pragma("cache_size", "-131072").pragma("wal_autocheckpoint", "32768");
         let write = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None).connect_with(writer).await?;
         sqlx::migrate!("migrations/sqlite").run(&write).await?;
         let read = SqlitePoolOptions::new().max_connections(4).connect_with(options.read_only(true)).await?;
