@@ -115,6 +115,7 @@ fn score(f: Field<'_>) -> Option<ScoreRules> {
     let r = f.table()?;
     let d = ScoreRules::default();
     let number = |key, default, least, most| r.or(key, default, |f| f.number(least, most));
+    let time = |key, default| r.or(key, default, |f| f.duration(Duration::from_secs(1), Duration::from_secs(86_400)));
     let rules = ScoreRules {
         radio_above_db: number("radio_above_db", d.radio_above_db, -30.0, 30.0),
         app_above_db: number("app_above_db", d.app_above_db, -30.0, 30.0),
@@ -122,6 +123,8 @@ fn score(f: Field<'_>) -> Option<ScoreRules> {
         most: number("most", d.most, 0.0, 20.0),
         position: number("position", d.position, 0.0, 20.0),
         app_unmeasured: number("app_unmeasured", d.app_unmeasured, -20.0, 20.0),
+        half_life_radio: time("half_life_radio", d.half_life_radio),
+        half_life_position: time("half_life_position", d.half_life_position),
     };
     r.done();
     Some(rules)

@@ -49,6 +49,10 @@ fn each_rule_can_be_written_and_what_cannot_be_is_refused() {
     let mall = load_site(with("visit.toml", "[score]\nradio_above_db = 1\n").path()).unwrap().visit.score;
     assert_eq!(mall, ScoreRules { radio_above_db: 1.0, ..ScoreRules::default() });
     assert!(refused("visit.toml", "[score]\nper_db = 0\n").contains("per_db"));
+    let slow = load_site(with("visit.toml", "[score]\nhalf_life_radio = \"4 min\"\nhalf_life_position = \"15 min\"\n").path()).unwrap();
+    let (radio, position) = (slow.visit.score.half_life_radio, slow.visit.score.half_life_position);
+    assert_eq!((radio, position), (Duration::from_secs(240), Duration::from_secs(900)));
+    assert!(refused("visit.toml", "[score]\nhalf_life_radio = \"0 s\"\n").contains("half_life_radio"));
     assert!(refused("visit.toml", "[contradictions]\nfastest_kph = 9\n").contains("did you mean `fastest_kmh`"));
 }
 

@@ -497,7 +497,7 @@ async fn why_tells_the_visits_and_every_check_in_plain_words() {
         hub.work_at(friday(15, 0)).await;
         let visit = hub.visits(COAT).await.remove(0);
         let site = site();
-        let answer = why(&hub.db, &site, &COAT.code()).await.unwrap();
+        let answer = why(&hub.db, &site, &COAT.code(), friday(20, 0)).await.unwrap();
         for part in [
             format!("Member {}", COAT.code()),
             format!("Visit {} in lyon: 2026-11-20 15:00:00", visit.id),
@@ -507,9 +507,9 @@ async fn why_tells_the_visits_and_every_check_in_plain_words() {
         ] {
             assert!(answer.contains(&part), "{part}\n{answer}");
         }
-        assert_eq!(why(&hub.db, &site, &visit.id.to_string()).await.unwrap(), answer);
-        assert!(why(&hub.db, &site, &OTHER.code()).await.unwrap().contains("Nothing is recorded"));
-        assert!(why(&hub.db, &site, "Madame X").await.unwrap_err().to_string().contains("neither a member code"));
+        assert_eq!(why(&hub.db, &site, &visit.id.to_string(), friday(20, 0)).await.unwrap(), answer);
+        assert!(why(&hub.db, &site, &OTHER.code(), friday(20, 0)).await.unwrap().contains("Nothing is recorded"));
+        assert!(why(&hub.db, &site, "Madame X", friday(20, 0)).await.unwrap_err().to_string().contains("neither a member code"));
     })
     .await;
 }

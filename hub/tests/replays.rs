@@ -142,7 +142,7 @@ async fn a_copied_id_is_flagged_in_both_towns_and_neither_triggers_an_offer_from
         // The first enter was before anybody could know. She has no number here, which is why that offer was not sent.
         let decisions = hub.decisions().await;
         assert_eq!(decisions.len(), 2, "{decisions:?}");
-        let told = why(&db, &hub.site, &LINA.code()).await.unwrap();
+        let told = why(&db, &hub.site, &LINA.code(), friday(20, 0)).await.unwrap();
         assert_eq!(told.matches("it was copied").count(), 1, "{told}");
         assert!(told.contains("replay"), "{told}");
         let listed = hub.replays().await;

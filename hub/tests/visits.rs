@@ -228,9 +228,29 @@ async fn who_works_there_is_learned_from_a_week_and_only_the_label_is_kept() {
         assert_eq!(hub.visits().await[3].label, Label::Staff, "and the label holds");
         hub.stay("paris", day_of_november(20, 15, 0), day_of_november(20, 15, 20)).await;
         assert_eq!(hub.visits().await[4].label, Label::Qualified, "in that store alone");
-        let told = why(&hub.db, &hub.site, &LINA.code()).await.unwrap();
-        assert!(told.contains("Qualified visits: 1, the last one on 2026-11-20 15:00:00 in paris"), "{told}");
+        let told = why(&hub.db, &hub.site, &LINA.code(), day_of_november(23, 16, 0)).await.unwrap();
+        assert!(told.contains("Qualified visits: 1, the last one on 2026-11-20 15:00:00 in paris, 3 days ago"), "{told}");
         assert!(told.contains("not qualified because staff-learned") && told.contains("revision 1 because of regular"), "{told}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn how_often_she_came_and_when_the_last_time_counts_visits_alone() {
+    both(async |db| {
+        let mut hub = Hub::new(&db, &ALL, |_| ()).await;
+        for (store, day) in [("lyon", 12), ("paris", 14), ("lyon", 18)] {
+            hub.stay(store, day_of_november(day, 11, 0), day_of_november(day, 11, 20)).await;
+        }
+        for (store, day) in [("lyon", 17), ("paris", 19)] {
+            let (from, to) = (day_of_november(day, 11, 0), day_of_november(day, 11, 1));
+            hub.event(store, "enter", from, from).await;
+            hub.event(store, "exit", from, to).await;
+            hub.work_at(to + Duration::from_secs(3600)).await;
+        }
+        let told = why(&hub.db, &hub.site, &LINA.code(), day_of_november(22, 12, 0)).await.unwrap();
+        assert!(told.contains("Qualified visits: 3, the last one on 2026-11-18 11:00:00 in lyon, 4 days ago"), "{told}");
+        assert_eq!(told.matches("passer-by").count(), 2, "who only passed did not come: {told}");
     })
     .await;
 }

@@ -94,7 +94,16 @@ impl Default for VisitRules {
 
 impl Default for ScoreRules {
     fn default() -> Self {
-        Self { radio_above_db: 0.5, app_above_db: 3.0, per_db: 0.5, most: 4.0, position: 3.0, app_unmeasured: 2.0 }
+        Self {
+            radio_above_db: 0.5,
+            app_above_db: 3.0,
+            per_db: 0.5,
+            most: 4.0,
+            position: 3.0,
+            app_unmeasured: 2.0,
+            half_life_radio: minutes(2),
+            half_life_position: minutes(10),
+        }
     }
 }
 

@@ -266,6 +266,10 @@ pub struct ScoreRules {
     pub position: f64,
     /// Log-odds of an app's word that does not say how loud.
     pub app_unmeasured: f64,
+    /// After so long without a word, what radio, app or counter said counts half for where she is now.
+    pub half_life_radio: Duration,
+    /// The same of positions, which come minutes apart.
+    pub half_life_position: Duration,
 }
 
 /// Whose stays in one store, over the last weeks, are those of somebody who works or lives there.

@@ -196,7 +196,7 @@ impl Command {
             }
             Self::Why { who } => {
                 let (db, live) = open_as_it_runs(&config).await?;
-                println!("{}", offer::why::why(&db, &live.site, &who).await?);
+                println!("{}", offer::why::why(&db, &live.site, &who, live.clock.now()).await?);
             }
             Self::Gateways { asked } => {
                 let db = Db::open(&config.database).await?;

@@ -1,6 +1,6 @@
 //! "Why did, or didn't, this member get that offer": the visits and decisions of a member, or of one visit, in plain words.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use chrono::DateTime;
 use chrono_tz::Tz;
@@ -12,7 +12,7 @@ use crate::{
     identity::MemberId,
     offer::decision::{Decision, Mark, Outcome},
     store::{self, Db, StoreError},
-    visit::{Label, Visit},
+    visit::{Label, State, Visit},
 };
 
 /// Why there is no answer.
@@ -29,8 +29,8 @@ pub enum WhyError {
     Store(#[from] StoreError),
 }
 
-/// The answer for a member's code or a visit's id. Times are those of the store, by `site`; of a store that it does not know any more, UTC.
-pub async fn why(db: &Db, site: &Site, who: &str) -> Result<String, WhyError> {
+/// The answer for a member's code or a visit's id, at `now`. Times are those of the store, by `site`; of a store that it does not know any more, UTC.
+pub async fn why(db: &Db, site: &Site, who: &str, now: Millis) -> Result<String, WhyError> {
     let mut tx = db.begin_read().await?;
     let visit = match who.parse::<Uuid>() {
         Ok(id) => Some(store::visit::get(&mut tx, id).await?.ok_or(WhyError::NoVisit(id))?.visit),
@@ -45,21 +45,37 @@ pub async fn why(db: &Db, site: &Site, who: &str) -> Result<String, WhyError> {
         Some(v) => vec![v],
         None => store::visit::of_member(&mut tx, member).await?,
     };
+    let mut open = BTreeMap::new();
+    for visit in visits.iter().filter(|v| v.open) {
+        let stay = store::visit::get(&mut tx, visit.id).await?.ok_or(WhyError::NoVisit(visit.id))?.stay;
+        open.insert(visit.id, (stay.state(now, &site.visit.score), stay.score_at(now, &site.visit.score)));
+    }
     let decisions = store::decision::of_member(&mut tx, member).await?;
     let decisions: Vec<Decision> = decisions.into_iter().filter(|d| only.is_none() || d.visit == only).collect();
-    Ok(tell(site, member, &visits, &decisions))
+    let told = Told { site, now, visits: &visits, open: &open };
+    Ok(tell(&told, member, &decisions))
 }
 
-fn tell(site: &Site, member: MemberId, visits: &[Visit], decisions: &[Decision]) -> String {
+/// What is told about visits.
+struct Told<'a> {
+    site: &'a Site,
+    now: Millis,
+    visits: &'a [Visit],
+    /// Where she stands in open ones, and the log-odds that she is inside.
+    open: &'a BTreeMap<Uuid, (State, f64)>,
+}
+
+fn tell(told: &Told<'_>, member: MemberId, decisions: &[Decision]) -> String {
+    let Told { site, visits, .. } = *told;
     let mut out = format!("Member {member}\n");
     if visits.is_empty() && decisions.is_empty() {
         out.push_str("  Nothing is recorded: not seen in or near any store, or without consent to presence.\n");
     }
-    if let Some(habit) = habit(site, visits) {
+    if let Some(habit) = habit(told) {
         line(&mut out, &habit);
     }
     for visit in visits {
-        line(&mut out, &visit_line(site, visit));
+        line(&mut out, &visit_line(told, visit));
         let own = decisions.iter().filter(|d| d.visit == Some(visit.id));
         own.for_each(|d| decision_lines(site, &mut out, d));
     }
@@ -72,13 +88,16 @@ fn tell(site: &Site, member: MemberId, visits: &[Visit], decisions: &[Decision])
 }
 
 /// How often she came, and when the last time.
-fn habit(site: &Site, visits: &[Visit]) -> Option<String> {
-    let qualified: Vec<&Visit> = visits.iter().filter(|v| v.label == Label::Qualified).collect();
+fn habit(told: &Told<'_>) -> Option<String> {
+    let qualified: Vec<&Visit> = told.visits.iter().filter(|v| v.label == Label::Qualified).collect();
     let last = qualified.iter().max_by_key(|v| v.end)?;
-    Some(format!("  Qualified visits: {}, the last one on {} in {}", qualified.len(), local(site, &last.store, last.start), last.store))
+    let (n, at, days) = (qualified.len(), local(told.site, &last.store, last.start), told.now.since(last.end).max(0) / 86_400_000);
+    Some(format!("  Qualified visits: {n}, the last one on {at} in {}, {days} days ago", last.store))
 }
 
-fn visit_line(site: &Site, visit: &Visit) -> String {
+fn visit_line(told: &Told<'_>, visit: &Visit) -> String {
+    let site = told.site;
+    let open = told.open.get(&visit.id).map(|(state, score)| format!(", still open: {} with log-odds {score:.1}", state.word()));
     format!(
         "Visit {} in {}: {} to {}, dwell {} min {:02} s, {}{}; known by {}, confidence {}{}",
         visit.id,
@@ -88,7 +107,7 @@ fn visit_line(site: &Site, visit: &Visit) -> String {
         visit.dwell_ms / 60_000,
         visit.dwell_ms / 1000 % 60,
         visit.label.word(),
-        if visit.open { ", still open" } else { "" },
+        open.unwrap_or_default(),
         list(visit.proof.kinds.iter().map(|kind| kind.word()), "what was in front alone"),
         visit.proof.confidence.word(),
         revised(visit),

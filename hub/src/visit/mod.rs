@@ -7,11 +7,13 @@ pub mod machine;
 pub mod regular;
 mod score;
 pub mod span;
+pub mod state;
 pub mod stay;
 
 pub use evidence::{Evidence, Kind, Source, Weight, weigh};
 pub use judge::{Confidence, Figures, Reason, RevisedBecause};
 pub use machine::{Cause, Change, Machine, VisitChange};
+pub use state::State;
 pub use stay::{Rules, Stay};
 
 use passage_protocol::{Millis, StoreId};

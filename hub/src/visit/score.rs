@@ -20,11 +20,11 @@ impl Stay {
         self.radio_part(rules) + self.app_part(rules) + self.position_part(rules)
     }
 
-    fn radio_part(&self, rules: &ScoreRules) -> f64 {
+    pub(super) fn radio_part(&self, rules: &ScoreRules) -> f64 {
         mean(self.levels.values().map(|level| (*level, 1))).map_or(0.0, |db| part(db - rules.radio_above_db, rules))
     }
 
-    fn app_part(&self, rules: &ScoreRules) -> f64 {
+    pub(super) fn app_part(&self, rules: &ScoreRules) -> f64 {
         match mean(self.words.values().map(|word| (word.above_db, word.count))) {
             Some(db) => part(db - rules.app_above_db, rules),
             None if self.app.is_empty() => 0.0,
