@@ -17,7 +17,7 @@ use crate::{
     model::{AppRules, Caps, Grant, HubConfig, Identity, Imports, MemberPage, MessageIds, Retention, Secret, Smpp, Sms, Web, Windows},
     mqtt, offer, page,
     reader::{Field, Reader},
-    site, web,
+    site, tracking, web,
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -50,8 +50,12 @@ pub(crate) fn read(r: Reader<'_>, out: &Collector) -> Option<HubConfig> {
     let (ack_every, batch_within, backlog_rate, backlog_total) = r.or("ingest", INGEST, ingest);
     let identity = r.or("identity", Identity::default(), identity::read);
     let imports = r.or("imports", Imports::default(), imports);
+    let segments = r.find("identity").filter(Field::is_table).and_then(|f| f.table()?.find("segments"));
     r.done();
     let mut loaded = site::read(&dir, out);
+    if let Some(segments) = segments.filter(Field::is_table) {
+        tracking::no_sensitive_segments(&loaded.site.touch, segments);
+    }
     offer::within_bounds(&mut loaded.offers, hard_window, out);
     offer::page_known(&loaded.offers, page.url.is_some(), out);
     let mut site = loaded.site;
@@ -213,9 +217,15 @@ fn retention(f: Field<'_>) -> Option<Retention> {
     let r = f.table()?;
     let d = Retention::default();
     // Visits stay open for some hours and caps look back a month: what is shorter would change decisions.
-    let read = |key, least, default| r.or(key, default, |f| f.duration(DAY * least, DAY * 396));
-    let retention =
-        Retention { events: read("events", 3, d.events), visits: read("visits", 32, d.visits), refused: read("refused", 1, d.refused) };
+    let read = |key, least, most, default| r.or(key, default, |f| f.duration(DAY * least, DAY * most));
+    let retention = Retention {
+        events: read("events", 3, 396, d.events),
+        visits: read("visits", 32, 396, d.visits),
+        refused: read("refused", 1, 396, d.refused),
+        members: read("members", 32, 1096, d.members),
+        cookies: read("cookies", 1, 396, d.cookies),
+        audit: read("audit", 32, 1827, d.audit),
+    };
     r.done();
     Some(retention)
 }

@@ -2,15 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
-use passage_config::HubConfig;
-use passage_protocol::Clock;
+use passage_config::{HubConfig, model::Retention as Windows};
+use passage_protocol::{Clock, Millis};
 use tokio::{sync::watch, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{
-    Db, StoreError, counter,
-    prune::prune,
-    retention::{Cuts, count, forget},
+use crate::{
+    privacy::erase::forget_quiet,
+    store::{
+        Db, StoreError, counter,
+        people::{self, activity},
+        prune::prune,
+        retention::{Cuts, count, forget},
+    },
 };
 
 /// Machine time between two looks.
@@ -63,14 +67,29 @@ impl Retention {
             pages: now - day,
             erased: now - 2 * day,
             ended: now - 30 * day,
+            audit: now - keep.audit,
             now,
         };
+        let (cookies, links) = self.cookies(now, &keep).await?;
         let mut tx = self.db.begin().await?;
         let mut forgotten = forget(&mut tx, cuts).await?;
-        let today = chrono::DateTime::from_timestamp_millis(now.0).unwrap_or_default().date_naive().to_string();
-        count(&mut tx, &today, &forgotten).await?;
+        tx.commit().await?;
+        let members = forget_quiet(&self.db, now - keep.members, now).await?;
+        forgotten.extend([("cookies", cookies), ("links of cookies", links), ("members without activity", members)]);
+        let mut tx = self.db.begin().await?;
+        count(&mut tx, now, &forgotten).await?;
         tx.commit().await?;
         forgotten.push(("event keys", prune(&self.db, now, keep.events.max(KEYS)).await?));
         Ok(forgotten)
+    }
+
+    /// Forgets whose cookies were that nobody uses any more, after what these rows and those that go next tell of members is noted.
+    async fn cookies(&self, now: Millis, keep: &Windows) -> Result<(u64, u64), StoreError> {
+        let mut tx = self.db.begin().await?;
+        people::changes(&mut tx).await?;
+        activity::note(&mut tx, now - keep.visits, now - keep.cookies).await?;
+        let gone = activity::purge_cookies(&mut tx, now - keep.cookies).await?;
+        tx.commit().await?;
+        Ok(gone)
     }
 }

@@ -11,8 +11,13 @@ use axum::{
     http::{Request, StatusCode},
 };
 use http_body_util::BodyExt;
-use passage_hub::{args, console::Console, identity::MemberId, store::Db};
-use passage_protocol::Clock;
+use passage_hub::{
+    args,
+    console::Console,
+    identity::MemberId,
+    store::{self, Db},
+};
+use passage_protocol::{Clock, Millis};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
@@ -72,6 +77,18 @@ async fn the_overview_counts_what_there_is_and_every_page_answers() {
         for path in ["/decisions", "/decisions/0000-CY9J", "/gateways", "/replays", "/style.css"] {
             assert_eq!(get(&console, path, "localhost").await.0, StatusCode::OK, "{path}");
         }
+        let looks = store::audit::list(&db, Millis(0), Millis(i64::MAX)).await.unwrap();
+        let found: Vec<_> = looks.iter().map(|(_, who, with, whom)| (who.as_str(), with.as_str(), whom.code())).collect();
+        assert_eq!(found, [("console", "console decisions", "0000-CY9J".to_owned())], "lists of a day are of nobody in particular");
+        // A code from before she turned out to be another record too leads to her page.
+        let alias = MemberId(7);
+        let members = "INSERT INTO member (id, brand, created_at, version, merged_into) VALUES ($1, 'b', 0, 0, $2)";
+        for (id, into) in [(424_242, None), (alias.0, Some(424_242))] {
+            db.execute(members, args![id, into]).await.unwrap();
+        }
+        assert_eq!(get(&console, &format!("/decisions/{alias}"), "localhost").await.0, StatusCode::OK);
+        let looks = store::audit::list(&db, Millis(0), Millis(i64::MAX)).await.unwrap();
+        assert!(looks.len() == 2 && looks.iter().all(|look| look.3 == MemberId(424_242)), "{looks:?}");
         assert_eq!(get(&console, "/decisions/nobody", "localhost").await.0, StatusCode::NOT_FOUND, "not the decisions about everybody");
     })
     .await;

@@ -61,6 +61,7 @@ async fn live_a_day(db: &Db, days: u32) {
              VALUES ($1, 1, 'b', 'e', 'o', 's', 'enter', $2, 'held-out', '[]', '')",
             args![name("refused"), at],
         ),
+        ("INSERT INTO audit (id, at, actor, action, subject) VALUES ($1, $2, 'os:ana', 'why', 1)", args![name("look"), at]),
     ];
     for (sql, values) in rows {
         db.execute(sql, values).await.unwrap();
@@ -100,6 +101,8 @@ async fn each_kind_of_row_goes_at_its_own_age_and_what_must_stay_stays() {
             ("purchases", 1),
             ("messages", 1),
             ("decisions", 4),
+            ("looks at members", 2),
+            ("members without activity", 0),
             ("event keys", 0),
         ] {
             assert_eq!(told(what), Some(rows), "{what}");

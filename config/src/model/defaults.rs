@@ -140,7 +140,15 @@ impl Default for Windows {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { events: days(30), visits: days(396), refused: days(90) }
+        Self {
+            events: days(30),
+            visits: days(396),
+            refused: days(90),
+            // Three years, the last of them a leap year.
+            members: days(1096),
+            cookies: days(396),
+            audit: days(365),
+        }
     }
 }
 

@@ -49,6 +49,12 @@ pub struct Retention {
     pub visits: Duration,
     /// Decisions not to send.
     pub refused: Duration,
+    /// Members without any activity of their own, with all that is known of them.
+    pub members: Duration,
+    /// Cookies, and the links that say whose they are, counted from the last time that somebody identified herself with it.
+    pub cookies: Duration,
+    /// Who looked at what is known of a member.
+    pub audit: Duration,
 }
 
 /// A language of a member's page.
@@ -142,6 +148,20 @@ pub struct HubConfig {
     pub applied: i64,
     /// Everything that marketers edit.
     pub site: Arc<Site>,
+}
+
+impl HubConfig {
+    /// What is no mistake and still not what most people want, one sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if !self.identity.third_party_cookies && self.identity.own_sites(&self.web).is_empty() {
+            let what = "no site is known as the brands' own, so every cookie counts as a third party's and is tied to nobody";
+            warnings.push(format!(
+                "{what}. Mend: name the sites under [web] or [identity] of hub.toml, for example sites = [\"maison.example\"]"
+            ));
+        }
+        warnings
+    }
 }
 
 /// CSV files that `passage-hub import` and the demo read. Paths are absolute.

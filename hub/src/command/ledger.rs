@@ -3,8 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use passage_config::HubConfig;
 use serde_json::{Value, json};
 
+use super::look::look;
 use crate::{
     identity::MemberId,
     store::{
@@ -21,7 +23,7 @@ pub(super) enum Ledger {
         #[arg(long)]
         noted: Vec<String>,
     },
-    /// Print what proves the consents of a member, as JSON: each entry with all that is needed to compute its hash.
+    /// Print what proves the consents of a member and of those who went into her, as JSON: each entry with all that is needed to compute its hash.
     Proof {
         /// The member's code, such as K7Q2-M9XA.
         member: String,
@@ -29,12 +31,13 @@ pub(super) enum Ledger {
 }
 
 /// Carries it out.
-pub(super) async fn ledger(db: &Db, asked: Ledger) -> anyhow::Result<ExitCode> {
+pub(super) async fn ledger(config: &HubConfig, asked: Ledger) -> anyhow::Result<ExitCode> {
+    let db = Db::open(&config.database).await?;
     match asked {
-        Ledger::Verify { noted } => verify(db, &noted).await,
+        Ledger::Verify { noted } => verify(&db, &noted).await,
         Ledger::Proof { member } => {
-            let member = member_of(&member)?;
-            let shown = ledger::of_member(&mut db.begin_read().await?, member).await?;
+            let (member, person) = look(&db, config, &member, "ledger proof").await?;
+            let shown = ledger::of_person(&mut db.begin_read().await?, &person).await?;
             println!("{:#}", proof(member, &shown));
             Ok(ExitCode::SUCCESS)
         }

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use clap::Subcommand;
 use passage_config::HubConfig;
 
-use super::{ledger::member_of, open_with_keys};
+use super::{ledger::member_of, look::look, open_with_keys};
 use crate::{
     identity::{Keyring, MemberId},
     privacy::{
@@ -59,21 +59,25 @@ pub(super) async fn member(config: &HubConfig, asked: Member) -> anyhow::Result<
     let now = config.clock.now();
     match asked {
         Member::Show { member } => {
+            look(&db, config, &member, "member show").await?;
             let found = read(&db, &keyring, config, &member).await?;
             show(&db, &found).await?;
         }
         Member::Export { member, folder } => {
+            look(&db, config, &member, "member export").await?;
             let found = read(&db, &keyring, config, &member).await?;
             found.write(&folder).with_context(|| format!("{} cannot be written", folder.display()))?;
             println!("everything that is known of {member} is in {}", folder.display());
         }
         Member::Erase { member, yes } => {
             ensure!(yes, "nothing was erased. Mend: add --yes; an erasure cannot be undone");
-            let signed = erase(&db, keys.signing(), member_of(&member)?, now).await?.with_context(|| unknown(&member))?;
+            let (found, _) = look(&db, config, &member, "member erase").await?;
+            let signed = erase(&db, keys.signing(), found, now).await?.with_context(|| unknown(&member))?;
             println!("{}", serde_json::to_string_pretty(&signed)?);
         }
         Member::Restrict { member, reason, lift } => {
-            let found = restrict(&db, member_of(&member)?, (!lift).then_some(reason.as_str()), now).await?;
+            let (found, _) = look(&db, config, &member, if lift { "member restrict --lift" } else { "member restrict" }).await?;
+            let found = restrict(&db, found, (!lift).then_some(reason.as_str()), now).await?;
             ensure!(found, unknown(&member));
             println!("{member}: {}", if lift { "her data is used again, as her consents allow" } else { "her data is kept and not used" });
         }

@@ -10,6 +10,7 @@ pub mod import;
 mod keys;
 mod ledger;
 mod links;
+mod look;
 mod member;
 mod quarantine;
 mod report;
@@ -147,6 +148,9 @@ impl Cli {
         if let Command::Identity(identity::IdentityCommand::Normalise) = self.command {
             return identity::normalise::run(&self.config);
         }
+        if let Command::Identity(identity::IdentityCommand::Try { file }) = &self.command {
+            return identity::dry::run(file, &self.config);
+        }
         #[cfg(feature = "city")]
         if let Command::City(args) = &self.command {
             return city::city(args);
@@ -180,6 +184,7 @@ impl Command {
                     site.geofences.len(),
                     site.offers.len()
                 );
+                config.warnings().iter().for_each(|warning| println!("warning: {warning}"));
             }
             Self::Run => return run::run(config).await,
             #[cfg(feature = "city")]
@@ -196,6 +201,8 @@ impl Command {
             }
             Self::Why { who } => {
                 let (db, live) = open_as_it_runs(&config).await?;
+                let member = offer::why::whom(&db, &who).await?;
+                look::note(&db, &live, "why", &[member]).await?;
                 println!("{}", offer::why::why(&db, &live.site, &who, live.clock.now()).await?);
             }
             Self::Gateways { asked } => {
@@ -212,7 +219,7 @@ impl Command {
             }
             Self::Member(asked) => member::member(&config, asked).await?,
             Self::Keys(asked) => keys::keys(&config, asked).await?,
-            Self::Ledger(asked) => return ledger::ledger(&Db::open(&config.database).await?, asked).await,
+            Self::Ledger(asked) => return ledger::ledger(&config, asked).await,
             Self::Apply => {
                 let (db, keys) = open_with_keys(&config).await?;
                 let revision = apply::apply(&db, keys.signing(), &config.site_dir, &config.clock).await?;

@@ -6,8 +6,9 @@ use passage_config::HubConfig;
 use passage_protocol::Millis;
 
 use crate::{
+    identity::MemberId,
     report::{Span, completeness, devices::devices, matching::matching, replays, street::street, summary, text, variants::variants},
-    store::{Db, retention::counts},
+    store::{Db, audit, retention::counts},
 };
 
 /// What else can be reported.
@@ -26,6 +27,8 @@ pub(super) enum About {
     Replays,
     /// The variants of each test beside each other, in the 28 days up to the day: who was identified, ordered, visited or bought, with 95 % intervals.
     Variants,
+    /// Who looked at what is known of which member, in the 28 days up to the day; kept for a year.
+    Audit,
     /// Schedules of advertising in the street beside the visits of their stores, in the 28 days up to the day. Totals only, credited to nobody.
     Street,
 }
@@ -47,6 +50,14 @@ pub(super) async fn report(db: &Db, config: &HubConfig, day: Option<NaiveDate>, 
             println!("{}{} replays", text::table(&replays::HEAD, &rows), rows.len());
         }
         Some(About::Variants) => print!("{}", variants(db, config, four_weeks).await?),
+        Some(About::Audit) => {
+            let looks = audit::list(db, four_weeks.from, four_weeks.to).await?;
+            let row = |(at, who, what, member): &(Millis, String, String, MemberId)| {
+                vec![text::utc(*at), who.clone(), what.clone(), member.code()]
+            };
+            let rows: Vec<_> = looks.iter().map(row).collect();
+            println!("{}{} looks at members", text::table(&["when (UTC)", "who", "with", "member"], &rows), rows.len());
+        }
         Some(About::Street) => print!("{}", street(db, config, four_weeks, config.clock.now()).await?),
     }
     Ok(())

@@ -161,7 +161,7 @@ async fn decisions(State(console): State<Console>) -> Page {
 
 async fn decisions_of(State(console): State<Console>, Path(member): Path<String>) -> Response {
     match crate::identity::MemberId::from_code(&member) {
-        Some(member) => page::decisions(&console, Some(member)).await.into_response(),
+        Some(member) => page::decisions_of(&console, member).await.into_response(),
         None => (StatusCode::NOT_FOUND, "This is no member code; one looks like K7Q2-M9XA.").into_response(),
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     command::gateways as fleet,
     identity::MemberId,
     offer::{Check, Decision, decision::Mark},
+    privacy::audit,
     report::{self, Span, Summary},
     store,
     visit::Visit,
@@ -121,6 +122,13 @@ pub async fn messages(console: &Console) -> Page {
         head: vec!["planned", "member", "offer", "store", "fate", "text"],
         rows: found.iter().map(row).collect(),
     })
+}
+
+/// The page of one member, and of those who went into her; that it was looked at is on record.
+pub async fn decisions_of(console: &Console, member: MemberId) -> Page {
+    let member = store::people::graph::standing_for(&mut console.db.begin_read().await?, member).await?;
+    audit::note(&console.db, audit::CONSOLE, "console decisions", &[member], console.clock.now()).await?;
+    decisions(console, Some(member)).await
 }
 
 pub async fn decisions(console: &Console, member: Option<MemberId>) -> Page {

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use super::{Resolve, Who};
 use crate::store::{
-    Db, StoreError, counter, ingest as table,
+    Db, StoreError, counter, ingest as table, retention,
     work::{self, Todo, TodoKind},
 };
 
@@ -89,14 +89,17 @@ impl Parked {
             assigned += self.assign(&page, now).await?;
         }
         let mut tx = self.db.begin().await?;
-        let purged = table::purge(&mut tx, since).await?;
+        let (events, payloads) = table::purge(&mut tx, since).await?;
+        if events + payloads > 0 {
+            retention::count(&mut tx, now, &[("unresolved events", events), ("quarantined payloads", payloads)]).await?;
+        }
         let moments = counter::assign(&mut tx, now).await?;
         tx.commit().await?;
         if moments > 0 {
             self.wake.notify_one();
         }
-        if purged > 0 {
-            info!(purged, "forgot unresolved events and quarantined payloads after 48 h");
+        if events + payloads > 0 {
+            info!(events, payloads, "forgot unresolved events and quarantined payloads after 48 h");
         }
         Ok(assigned)
     }

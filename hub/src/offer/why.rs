@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     identity::MemberId,
     offer::decision::{Decision, Mark, Outcome},
-    store::{self, Db, StoreError},
+    store::{self, Db, StoreError, Tx, people},
     visit::{Label, State, Visit},
 };
 
@@ -32,14 +32,7 @@ pub enum WhyError {
 /// The answer for a member's code or a visit's id, at `now`. Times are those of the store, by `site`; of a store that it does not know any more, UTC.
 pub async fn why(db: &Db, site: &Site, who: &str, now: Millis) -> Result<String, WhyError> {
     let mut tx = db.begin_read().await?;
-    let visit = match who.parse::<Uuid>() {
-        Ok(id) => Some(store::visit::get(&mut tx, id).await?.ok_or(WhyError::NoVisit(id))?.visit),
-        Err(_) => None,
-    };
-    let member = match &visit {
-        Some(v) => v.member,
-        None => MemberId::from_code(who).ok_or_else(|| WhyError::NotAName(who.to_owned()))?,
-    };
+    let (member, visit) = named(&mut tx, who).await?;
     let only = visit.as_ref().map(|v| v.id);
     let visits = match visit {
         Some(v) => vec![v],
@@ -54,6 +47,27 @@ pub async fn why(db: &Db, site: &Site, who: &str, now: Millis) -> Result<String,
     let decisions: Vec<Decision> = decisions.into_iter().filter(|d| only.is_none() || d.visit == only).collect();
     let told = Told { site, now, visits: &visits, open: &open };
     Ok(tell(&told, member, &decisions))
+}
+
+/// The member whom a code or the id of a visit is about.
+///
+/// # Errors
+/// It names nobody, or the database.
+pub async fn whom(db: &Db, who: &str) -> Result<MemberId, WhyError> {
+    named(&mut db.begin_read().await?, who).await.map(|(member, _)| member)
+}
+
+/// Who is meant, and the visit if it was named. Whoever went into another member is found under her: her visits and decisions are there.
+async fn named(tx: &mut Tx, who: &str) -> Result<(MemberId, Option<Visit>), WhyError> {
+    let visit = match who.parse::<Uuid>() {
+        Ok(id) => Some(store::visit::get(tx, id).await?.ok_or(WhyError::NoVisit(id))?.visit),
+        Err(_) => None,
+    };
+    let member = match &visit {
+        Some(v) => v.member,
+        None => MemberId::from_code(who).ok_or_else(|| WhyError::NotAName(who.to_owned()))?,
+    };
+    Ok((people::graph::standing_for(tx, member).await?, visit))
 }
 
 /// What is told about visits.

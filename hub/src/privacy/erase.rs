@@ -12,7 +12,7 @@ use crate::{
     identity::{IdentifierKind, MemberId},
     store::{
         Db, StoreError, Tx,
-        people::{self, Version},
+        people::{self, Version, activity, given},
         work,
     },
 };
@@ -38,6 +38,8 @@ const KEPT: &[&str] = &[
     "barred: the keyed hash of the customer number, so that no file brings the member back",
     "ledger_entry: hashes without content, so that the record of all others can still be checked",
     "purchase: till tickets that name nobody",
+    "ad_given: sealed hashes of an address or number that an ad platform was given, so that it can be told to take them out, for 13 months",
+    "audit: that somebody looked at what was known of a member, or erased it, by her number here",
 ];
 
 /// A receipt and the hub's signature over it.
@@ -59,17 +61,70 @@ pub async fn erase(db: &Db, signing: &Signing, member: MemberId, now: Millis) ->
     let mut tx = db.begin().await?;
     let version = people::changes(&mut tx).await?;
     let person = people::graph::person_of(&mut tx, member).await?;
-    let shards: BTreeSet<i64> = person.iter().map(|member| member.shard()).collect();
-    for shard in shards {
-        work::lock_shard_waiting(&mut tx, shard).await?;
-    }
     if person.is_empty() {
         return Ok(None);
     }
+    lock(&mut tx, &person).await?;
+    for member in &person {
+        suppress(&mut tx, *member, now).await?;
+    }
+    let tables = delete(&mut tx, &person, version, now).await?;
+    let receipt = Receipt { receipt: Uuid::from_u128(rand::random()).to_string(), erased_at: now.0, tables, kept: KEPT };
+    let signed = sign(&mut tx, signing, &receipt).await?;
+    tx.commit().await?;
+    db.tidy().await?;
+    Ok(Some(signed))
+}
+
+/// Persons that are forgotten in one transaction.
+const AT_ONCE: u32 = 20;
+
+/// Erases persons of whom nothing was heard since `cut`, in small transactions; returns how many. As after an erasure, last night's file does not bring
+/// them back and a later consent does; who said STOP stays on that list, and nobody else is put on it.
+pub async fn forget_quiet(db: &Db, cut: Millis, now: Millis) -> Result<u64, StoreError> {
+    let mut forgotten = 0;
+    loop {
+        let mut tx = db.begin().await?;
+        let version = people::changes(&mut tx).await?;
+        let quiet = activity::quiet(&mut tx, cut, AT_ONCE).await?;
+        if quiet.is_empty() {
+            break;
+        }
+        let mut persons = Vec::with_capacity(quiet.len());
+        for member in quiet {
+            match activity::last(&mut tx, member).await? {
+                Some(at) if at >= cut => activity::set(&mut tx, member, at).await?,
+                _ => persons.push(people::graph::person_of(&mut tx, member).await?),
+            }
+        }
+        lock(&mut tx, &persons.concat()).await?;
+        for person in &persons {
+            delete(&mut tx, person, version, now).await?;
+        }
+        tx.commit().await?;
+        forgotten += persons.len() as u64;
+    }
+    if forgotten > 0 {
+        db.tidy().await?;
+    }
+    Ok(forgotten)
+}
+
+/// Locks the shards of members, in ascending order.
+async fn lock(tx: &mut Tx, members: &[MemberId]) -> Result<(), StoreError> {
+    let shards: BTreeSet<i64> = members.iter().map(|member| member.shard()).collect();
+    for shard in shards {
+        work::lock_shard_waiting(tx, shard).await?;
+    }
+    Ok(())
+}
+
+/// Deletes all records that are one person; the one that stands for her comes last. Returns the rows that went, by table.
+async fn delete(tx: &mut Tx, person: &[MemberId], version: Version, now: Millis) -> Result<BTreeMap<&'static str, u64>, StoreError> {
     let mut tables = BTreeMap::new();
-    // All records that are she; the one that stands for her comes last.
     for member in person {
-        keep_away(&mut tx, member, version, now).await?;
+        keep_away(tx, *member, version, now).await?;
+        given::forget(tx, *member, now).await?;
         for holding in HELD {
             if let Some(erase) = holding.erase {
                 let rows = tx.execute(erase, args![member.0]).await?;
@@ -79,15 +134,11 @@ pub async fn erase(db: &Db, signing: &Signing, member: MemberId, now: Millis) ->
             }
         }
     }
-    let receipt = Receipt { receipt: Uuid::from_u128(rand::random()).to_string(), erased_at: now.0, tables, kept: KEPT };
-    let signed = sign(&mut tx, signing, &receipt).await?;
-    tx.commit().await?;
-    db.tidy().await?;
-    Ok(Some(signed))
+    Ok(tables)
 }
 
-/// Writes down what keeps her number from being written to, her from being brought back, and her phones from being heard.
-async fn keep_away(tx: &mut Tx, member: MemberId, version: Version, now: Millis) -> Result<(), StoreError> {
+/// Writes down what keeps her numbers from being written to.
+async fn suppress(tx: &mut Tx, member: MemberId, now: Millis) -> Result<(), StoreError> {
     let numbers = "SELECT key FROM destination WHERE member = $1 UNION SELECT key FROM identifier WHERE member = $1 AND kind = 'phone'";
     let numbers: Vec<Vec<u8>> = tx.fetch(numbers, args![member.0]).await?.iter().map(|row| row.blob(0)).collect::<Result<_, _>>()?;
     let standing = people::consent::standing(tx, member).await?;
@@ -99,6 +150,11 @@ async fn keep_away(tx: &mut Tx, member: MemberId, version: Version, now: Millis)
             tx.execute(sql, args![brand, entity, number.as_slice(), now]).await?;
         }
     }
+    Ok(())
+}
+
+/// Writes down what keeps her from being brought back, and her phones from being heard.
+async fn keep_away(tx: &mut Tx, member: MemberId, version: Version, now: Millis) -> Result<(), StoreError> {
     let bar = "INSERT INTO barred (crm_id, at) SELECT key, $2 FROM identifier WHERE member = $1 AND kind = $3 \
                ON CONFLICT (crm_id) DO UPDATE SET at = excluded.at";
     tx.execute(bar, args![member.0, now, IdentifierKind::CrmId.word()]).await?;
@@ -142,6 +198,7 @@ async fn restrict_one(tx: &mut Tx, member: MemberId, version: i64, reason: Optio
             let planned = "UPDATE message SET state = 'suppressed', reason = 'restricted', settled_at = $2, sealed = NULL, claimed_by = NULL, \
                            claim_until = NULL WHERE member = $1 AND state IN ('planned', 'claimed')";
             tx.execute(planned, args![member.0, now]).await?;
+            given::end(tx, member, None, now).await?;
         }
         None => {
             tx.execute("DELETE FROM restriction WHERE member = $1", args![member.0]).await?;

@@ -105,6 +105,11 @@ pub const HELD: &[Holding] = &[
     ),
     holding!("member_segment", "what kind of customer the shop calls you", where "member = $1"),
     holding!("ad_key", "your address and number, sealed, for ad platforms that you allowed", where "member = $1"),
+    holding!(
+        "ad_given",
+        "hashes of your address and number that an ad platform was given with your consent; kept as nobody's until it was told to take them out",
+        kept "member = $1"
+    ),
     holding!("link", "who said which keys are yours", where "member = $1"),
     holding!("identifier", "the keys by which you are recognised, as keyed hashes", where "member = $1"),
     holding!("installation", "the app on your phones", where "member = $1"),
@@ -117,6 +122,7 @@ pub const HELD: &[Holding] = &[
         where "member = $1",
         erase "UPDATE ledger_entry SET member = NULL, salt = NULL, content = NULL WHERE member = $1"
     ),
+    holding!("audit", "who looked at what is known of you, and when; kept for a year, also after an erasure", kept "subject = $1"),
     holding!("restriction", "that your data is kept but not used", where "member = $1"),
     holding!("member", "that you are a member", where "id = $1"),
 ];

@@ -260,11 +260,11 @@ pub(crate) async fn forget_resolved(tx: &mut Tx, id: &str) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Deletes unresolved events and quarantined payloads received at `until` or before; returns how many.
-pub(crate) async fn purge(tx: &mut Tx, until: Millis) -> Result<u64, StoreError> {
+/// Deletes unresolved events and quarantined payloads received at `until` or before; returns how many of each.
+pub(crate) async fn purge(tx: &mut Tx, until: Millis) -> Result<(u64, u64), StoreError> {
     let events = tx.execute("DELETE FROM event WHERE member IS NULL AND received_at <= $1", args![until]).await?;
     replay::purge_heard(tx, until).await?;
-    Ok(events + tx.execute("DELETE FROM quarantine WHERE at <= $1", args![until]).await?)
+    Ok((events, tx.execute("DELETE FROM quarantine WHERE at <= $1", args![until]).await?))
 }
 
 /// Most payloads of one sender in quarantine; a gateway that repeats what cannot be read must not fill the disk.

@@ -5,6 +5,7 @@
 //! for the time. What differs between the engines is in [`db`] and [`bulk`], but for row locks, which SQLite's one writer makes unnecessary; the story tests run on
 //! both.
 
+pub mod audit;
 pub mod bulk;
 mod columns;
 pub mod config;

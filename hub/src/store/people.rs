@@ -3,7 +3,9 @@
 //! Every transaction that changes people calls [`changes`] first. On PostgreSQL that row lock puts such transactions in one order, so the link graph
 //! and the consents never see half of another change, and a reader that sees a version has seen all lower ones.
 
+pub mod activity;
 pub mod consent;
+pub mod given;
 pub mod graph;
 pub mod installation;
 pub mod ledger;

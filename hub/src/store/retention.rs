@@ -1,10 +1,11 @@
-//! Deletes what is past its retention. Members, consents and suppressions stay; the keys that tell events apart go by `prune`.
+//! Deletes what is past its retention, and counts it. Suppressions stay; the keys that tell events apart go by `prune`, members by `privacy::erase`, and
+//! what nobody could use after 48 h by `ingest::parked`.
 
 use passage_protocol::Millis;
 
 use crate::{
     args,
-    store::{Db, StoreError, Tx, counter, decision, regular, replay, tally, visit},
+    store::{Db, StoreError, Tx, audit, counter, decision, people::given, regular, replay, tally, visit},
 };
 
 /// Everything from before these times may go.
@@ -26,11 +27,14 @@ pub struct Cuts {
     pub erased: Millis,
     /// Installations of erased members that gateways had to refuse.
     pub ended: Millis,
+    /// Who looked at what is known of members.
+    pub audit: Millis,
 }
 
-/// Adds what was forgotten to the counts of a day, also where it was nothing: a day without rows is a day without a run.
-pub async fn count(tx: &mut Tx, day: &str, forgotten: &[(&'static str, u64)]) -> Result<(), StoreError> {
-    let rows = forgotten.iter().map(|(what, rows)| args![day, *what, *rows]).collect();
+/// Adds what was forgotten to the counts of a UTC day, also where it was nothing: a day without rows is a day without a run.
+pub async fn count(tx: &mut Tx, now: Millis, forgotten: &[(&'static str, u64)]) -> Result<(), StoreError> {
+    let day = chrono::DateTime::from_timestamp_millis(now.0).unwrap_or_default().date_naive().to_string();
+    let rows = forgotten.iter().map(|(what, rows)| args![&day, *what, *rows]).collect();
     let tail = "ON CONFLICT (day, what) DO UPDATE SET forgotten = forgotten.forgotten + excluded.forgotten";
     tx.insert_many("INSERT INTO forgotten (day, what, forgotten)", rows, tail).await?;
     Ok(())
@@ -67,9 +71,11 @@ pub async fn forget(tx: &mut Tx, cuts: Cuts) -> Result<Vec<(&'static str, u64)>,
         ("purchases", tx.execute("DELETE FROM purchase WHERE at < $1", args![cuts.visits]).await?),
         ("messages", tx.execute(messages, args![cuts.visits]).await?),
         ("replies", tx.execute("DELETE FROM inbound WHERE at < $1", args![cuts.visits]).await?),
+        ("hashes that partners took out", given::purge(tx, cuts.visits).await?),
         ("pages", tx.execute(pages, args![cuts.pages]).await?),
         ("erased members", tx.execute(erased, args![cuts.erased]).await?),
         ("erased installations", tx.execute(ended, args![cuts.ended]).await?),
+        ("looks at members", audit::purge(tx, cuts.audit).await?),
         ("decisions", decision::purge(tx, cuts.refused, cuts.visits).await?),
     ])
 }

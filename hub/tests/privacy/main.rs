@@ -7,5 +7,7 @@ mod support;
 
 mod doors;
 mod ledger;
+mod looks;
 mod page;
+mod quiet;
 mod rights;

@@ -138,6 +138,11 @@ async fn a_link_shows_masked_values_and_withdraws_and_her_card_opens_the_rest() 
         assert!(status == 200 && text.contains("erased_at"), "{text}");
         assert_eq!(hub.count("SELECT COUNT(*) FROM member").await, 1);
         assert_eq!((hub.get(&whole).await.0, hub.get(&format!("/m/{token}")).await.0), (404, 404));
+        let looks = passage_hub::store::audit::list(&db, friday(12, 0), friday(13, 0)).await.unwrap();
+        let count = |what: &str| {
+            looks.iter().filter(|(_, who, with, whom)| (who.as_str(), with.as_str(), *whom) == ("member", what, hub.ana)).count()
+        };
+        assert_eq!(["page", "page export", "page erase"].map(count), [4, 1, 1], "{looks:?}");
         hub.stop.cancel();
     })
     .await;

@@ -46,7 +46,7 @@ async fn import(db: &Db, keyring: &Keyring, file: &str) -> passage_hub::touchpoi
     import_crm(db, keyring, &config(site()), file.as_bytes(), friday(9, 0)).await.unwrap()
 }
 
-async fn member(db: &Db, keyring: &Keyring, crm_id: &str) -> Option<MemberId> {
+pub async fn member(db: &Db, keyring: &Keyring, crm_id: &str) -> Option<MemberId> {
     let key = keyring.identifier(IdentifierKind::CrmId, crm_id);
     graph::holder(&mut db.begin_read().await.unwrap(), IdentifierKind::CrmId, &key).await.unwrap()
 }

@@ -128,6 +128,7 @@ async fn make(
 /// `POST /m/TOKEN/export`
 pub(super) async fn export(State(me): State<Me>, Path(token): Path<String>, headers: HeaderMap) -> Result<Response, Refused> {
     let opened = whole(&me, &headers, &token).await?;
+    me.note("page export", &opened).await?;
     let region = me.api.config.borrow().phone_region.clone();
     let found = export::access(&me.api.db, &me.api.keyring, opened.page.member, &region, opened.now).await?;
     let found = found.ok_or(Refused::NoPage(opened.words))?;
@@ -165,6 +166,7 @@ pub(super) async fn erase(
     if form.sure != "yes" {
         return Ok(html(&Ask { words: opened.words, token }));
     }
+    me.note("page erase", &opened).await?;
     let signed = erase::erase(&me.api.db, &me.api.signing, opened.page.member, opened.now).await?;
     me.api.reload(opened.now).await;
     let signed = signed.ok_or(Refused::NoPage(opened.words))?;

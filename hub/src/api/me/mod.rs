@@ -35,6 +35,7 @@ use self::words::Words;
 use crate::{
     api::{Api, Limiter, Pace},
     identity::page::{self, Bound},
+    privacy::audit,
     store::{
         StoreError,
         people::{
@@ -200,8 +201,16 @@ impl Me {
     }
 }
 
+impl Me {
+    /// Records that somebody with her link looks at what is known of her.
+    async fn note(&self, action: &'static str, opened: &Opened) -> Result<(), StoreError> {
+        audit::note(&self.api.db, audit::HERSELF, action, &[opened.page.member], opened.now).await
+    }
+}
+
 async fn show(State(me): State<Me>, Path(token): Path<String>, headers: HeaderMap) -> Result<Response, Refused> {
     let opened = me.open(&headers, &token).await?;
+    me.note("page", &opened).await?;
     Ok(html(&view::view(&me.api, &opened).await?))
 }
 

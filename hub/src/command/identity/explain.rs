@@ -3,6 +3,7 @@
 use passage_config::HubConfig;
 
 use crate::{
+    command::look,
     identity::{IdentifierKind, Keyring, MemberId, graph::Refusal, normalise::canonical},
     report::text::utc,
     store::{
@@ -16,10 +17,12 @@ use crate::{
 
 pub(super) async fn explain(db: &Db, config: &HubConfig, keyring: &Keyring, who: &str) -> anyhow::Result<()> {
     let mut tx = db.begin_read().await?;
-    let members = match who.split_once(':') {
-        None => vec![super::member(who)?],
+    let (told, members) = match who.split_once(':') {
+        None => (String::new(), vec![graph::standing_for(&mut tx, super::member(who)?).await?]),
         Some((kind, value)) => of_key(&mut tx, config, keyring, kind, value).await?,
     };
+    look::note(db, config, "identity explain", &members).await?;
+    print!("{told}");
     for member in members {
         match graph::explain::person(&mut tx, member).await? {
             Some(person) => println!("{}", text(&person)),
@@ -29,19 +32,19 @@ pub(super) async fn explain(db: &Db, config: &HubConfig, keyring: &Keyring, who:
     Ok(())
 }
 
-/// Prints what was said about a key and returns the members whom it names.
-async fn of_key(tx: &mut Tx, config: &HubConfig, keyring: &Keyring, kind: &str, value: &str) -> anyhow::Result<Vec<MemberId>> {
+/// What was said about a key, and the members whom it names.
+async fn of_key(tx: &mut Tx, config: &HubConfig, keyring: &Keyring, kind: &str, value: &str) -> anyhow::Result<(String, Vec<MemberId>)> {
     let kind: IdentifierKind =
         kind.parse().map_err(|()| anyhow::anyhow!("that is not a kind of key. Mend: write for example email:VALUE"))?;
     let form =
         canonical(kind, value, &config.phone_region).map_err(|e| anyhow::anyhow!("the value cannot be used as {}: {e}", kind.word()))?;
     let key = keyring.identifier(kind, &form);
     let links = graph::explain::of_key(tx, kind, &key).await?;
-    match graph::holder(tx, kind, &key).await? {
-        Some(holder) => println!("{}: the key is {holder}'s", kind.word()),
-        None => println!("{}: the key is nobody's", kind.word()),
-    }
-    links.iter().for_each(|link| println!("  {}", line(link)));
+    let mut told = match graph::holder(tx, kind, &key).await? {
+        Some(holder) => format!("{}: the key is {holder}'s\n", kind.word()),
+        None => format!("{}: the key is nobody's\n", kind.word()),
+    };
+    links.iter().for_each(|link| told += &format!("  {}\n", line(link)));
     let mut members = Vec::new();
     for link in links {
         let person = graph::standing_for(tx, link.member).await?;
@@ -49,7 +52,7 @@ async fn of_key(tx: &mut Tx, config: &HubConfig, keyring: &Keyring, kind: &str, 
             members.push(person);
         }
     }
-    Ok(members)
+    Ok((told, members))
 }
 
 fn text(person: &Person) -> String {

@@ -258,6 +258,15 @@ pub async fn of_member(tx: &mut Tx, member: MemberId) -> Result<Vec<Shown>, Stor
     Ok(shown)
 }
 
+/// The entries of all records that are one person.
+pub async fn of_person(tx: &mut Tx, person: &[MemberId]) -> Result<Vec<Shown>, StoreError> {
+    let mut shown = Vec::new();
+    for member in person {
+        shown.extend(of_member(tx, *member).await?);
+    }
+    Ok(shown)
+}
+
 async fn text_of(tx: &mut Tx, entry: &Entry) -> Result<Option<String>, StoreError> {
     let content: Option<serde_json::Value> = entry.content.as_deref().and_then(|c| serde_json::from_str(c).ok());
     let Some(sha256) = content.as_ref().and_then(|c| c["wording_sha256"].as_str()) else { return Ok(None) };
