@@ -102,6 +102,23 @@ fn number(f: &Field<'_>, known: &BTreeMap<String, String>) -> Option<String> {
     Some(text)
 }
 
+/// A segment whose name tells of a sensitive category: `segments` of `[identity]`. Whoever is in it would be told by its name, here and at partners.
+pub(crate) fn no_sensitive_segments(rules: &TouchRules, segments: Field<'_>) {
+    let values = segments.clone();
+    let _ = segments.each(|f| {
+        // What is no text was named before.
+        let name = values.word(&f.key)?;
+        match rules.sensitive_in(name).or_else(|| rules.sensitive_in(&f.key)) {
+            None => Some(()),
+            Some(category) => {
+                let message = format!("the segment \"{name}\" tells of the sensitive category \"{category}\"");
+                let mend = "leave it out, or take the category out of `sensitive` in tracking.toml";
+                f.refuse(mistake("P083", message, "this segment", mend))
+            }
+        }
+    });
+}
+
 /// An offer that speaks of a sensitive category would tell everybody who sees the phone.
 pub(crate) fn not_sensitive(rules: &TouchRules, offers: &[crate::offer::Placed], out: &Collector) {
     for placed in offers {

@@ -21,10 +21,12 @@ use passage_hub::{
         onboard::{self, Export, ExportError},
         platform::sha256,
     },
+    privacy::erase::{erase, restrict},
     store::{
         Db, Tx,
         people::{
             self, consent,
+            given::To,
             graph::{self, Attach, Claim},
         },
         touchpoint,
@@ -32,7 +34,7 @@ use passage_hub::{
     },
     touchpoint::{TouchKind, Touchpoint, table::ImportReport},
 };
-use passage_protocol::Millis;
+use passage_protocol::{Millis, sign::Signing};
 use shop::{config, friday, site};
 use support::{both, postgres_only};
 
@@ -269,22 +271,76 @@ async fn partners_learn_how_many_are_known_and_get_only_who_allows_it() {
         let text = told.to_string();
         assert!(text.contains("by email_sha256: 25") && text.contains("by phone_sha256: withheld") && !text.contains("30"), "{text}");
 
-        let asked = Export { brand: "maison", entity: "maison-sas", segment: Some("vip"), platform: Platform::Google };
+        let asked = Export { partner: "shop-ads", brand: "maison", entity: "maison-sas", segment: Some("vip"), platform: Platform::Google };
         let mut out = Vec::new();
-        assert_eq!(onboard::export(&db, &hub.keyring, asked, 20, &mut out).await.unwrap(), 22);
+        assert_eq!(onboard::export(&db, &hub.keyring, asked, 20, friday(9, 30), &mut out).await.unwrap(), 22);
         let out = String::from_utf8(out).unwrap();
         assert!(out.contains(&sha256("ab3@gmail.com")) && out.contains(&sha256("+33639980003")) && !out.contains(&sha256("33639980003")));
         assert!(!out.contains(&sha256("ab23@gmail.com")), "she does not grant `ads`");
         let meta = Export { platform: Platform::Meta, segment: None, ..asked };
         let mut out = Vec::new();
-        onboard::export(&db, &hub.keyring, meta, 20, &mut out).await.unwrap();
+        onboard::export(&db, &hub.keyring, meta, 20, friday(9, 30), &mut out).await.unwrap();
         assert!(String::from_utf8(out).unwrap().contains(&sha256("a.b3@gmail.com")));
 
         let mut withdrawn = "crm_id,brand,entity,ads\n".to_owned();
         (0..5).for_each(|n| withdrawn += &format!("C{n},maison,maison-sas,no\n"));
         hub.crm(&withdrawn, friday(10, 0)).await;
-        assert!(matches!(onboard::export(&db, &hub.keyring, asked, 20, Vec::new()).await, Err(ExportError::TooFew(20))));
+        assert!(matches!(onboard::export(&db, &hub.keyring, asked, 20, friday(10, 0), Vec::new()).await, Err(ExportError::TooFew(20))));
         assert_eq!(hub.numbers("SELECT COUNT(*) FROM ad_key").await, [34], "two keys of each of the 17 who are left");
+    })
+    .await;
+}
+
+/// What a partner has to take out, as the lines of its file.
+async fn removals(hub: &Hub, partner: &str, since: Millis) -> Vec<String> {
+    let mut out = Vec::new();
+    let to = To { partner, brand: "maison", entity: "maison-sas" };
+    let n = onboard::export_removed(&hub.db, &hub.keyring, to, since, &mut out).await.unwrap();
+    let mut lines: Vec<String> = String::from_utf8(out).unwrap().lines().map(str::to_owned).collect();
+    assert_eq!(lines.remove(0), "email_sha256,phone_sha256");
+    assert_eq!(lines.len(), n);
+    lines.sort();
+    lines
+}
+
+#[tokio::test]
+async fn partners_are_told_what_to_take_out_after_each_end_of_a_consent_and_nothing_that_they_never_had() {
+    both(async |db| {
+        let hub = Hub::new(&db);
+        let line = |n: usize, ads: &str| format!("C{n},a.b{n}@gmail.com,06399800{n:02},maison,maison-sas,yes,yes,{ads}\n");
+        let head = "crm_id,email,phone,brand,entity,presence,match,ads\n";
+        let file = |all: std::ops::Range<usize>, ads: &str| head.to_owned() + &all.map(|n| line(n, ads)).collect::<String>();
+        hub.crm(&file(0..25, "yes"), friday(9, 0)).await;
+        let google = Export { partner: "shop-ads", brand: "maison", entity: "maison-sas", segment: None, platform: Platform::Google };
+        assert_eq!(onboard::export(&db, &hub.keyring, google, 20, friday(9, 30), Vec::new()).await.unwrap(), 25);
+        // One more came after the file had gone out.
+        hub.crm(&file(25..26, "yes"), friday(9, 40)).await;
+        assert!(removals(&hub, "shop-ads", Millis(0)).await.is_empty());
+
+        hub.crm(&file(0..1, "no"), friday(10, 0)).await;
+        hub.crm(&file(25..26, "no"), friday(10, 0)).await;
+        let who = async |n: usize| hub.holder(CrmId, &format!("C{n}")).await.unwrap();
+        assert!(restrict(&db, who(1).await, Some("disputes it"), friday(11, 0)).await.unwrap());
+        erase(&db, &Signing::from_bytes(&[9; 32]), who(2).await, friday(12, 0)).await.unwrap().unwrap();
+        let of = |n: usize| [format!("{},", sha256(&format!("ab{n}@gmail.com"))), format!(",{}", sha256(&format!("+336399800{n:02}")))];
+        let sorted = |all: &[usize]| {
+            let mut lines: Vec<String> = all.iter().flat_map(|n| of(*n)).collect();
+            lines.sort();
+            lines
+        };
+        assert_eq!(removals(&hub, "shop-ads", Millis(0)).await, sorted(&[0, 1, 2]));
+        assert_eq!(removals(&hub, "shop-ads", friday(10, 30)).await, sorted(&[1, 2]), "since then");
+        assert!(removals(&hub, "others", Millis(0)).await.is_empty(), "who was given nothing learns nothing");
+        assert_eq!(hub.numbers("SELECT COUNT(*) FROM ad_given WHERE member IS NULL").await, [2], "the erased one's are nobody's");
+
+        // Who allows it again is in the next file, and not among the removals any more.
+        hub.crm(&file(0..1, "2026-11-20T12:30:00+01:00"), friday(13, 0)).await;
+        assert_eq!(onboard::export(&db, &hub.keyring, google, 20, friday(13, 30), Vec::new()).await.unwrap(), 23);
+        assert_eq!(removals(&hub, "shop-ads", Millis(0)).await, sorted(&[1, 2]));
+        let mut tx = db.begin().await.unwrap();
+        assert_eq!(people::given::purge(&mut tx, friday(11, 30)).await.unwrap(), 2);
+        tx.commit().await.unwrap();
+        assert_eq!(removals(&hub, "shop-ads", Millis(0)).await, sorted(&[2]));
     })
     .await;
 }

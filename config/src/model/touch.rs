@@ -55,6 +55,21 @@ pub struct TouchRules {
     pub profiles: BTreeMap<String, Profile>,
 }
 
+impl TouchRules {
+    /// The sensitive category that a name tells of, such as that of a segment: its words stand in the name, whatever is between and around them.
+    pub fn sensitive_in(&self, name: &str) -> Option<&str> {
+        let words = |text: &str| -> Vec<String> {
+            text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
+        };
+        let told = words(name);
+        let is_told = |category: &&String| {
+            let category = words(category);
+            !category.is_empty() && told.windows(category.len()).any(|part| *part == *category)
+        };
+        self.sensitive.iter().find(is_told).map(String::as_str)
+    }
+}
+
 /// What one source may send.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Planned {
@@ -138,4 +153,21 @@ pub enum WebhookKind {
     Calls,
     /// Orders from a market place.
     Orders,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_tells_of_a_sensitive_category_by_its_words() {
+        let rules = TouchRules { sensitive: ["lingerie", "baby clothes"].map(str::to_owned).into(), ..TouchRules::default() };
+        for name in ["Lingerie", "bought-lingerie-2026", "loves Baby_Clothes", "BABY CLOTHES"] {
+            assert!(rules.sensitive_in(name).is_some(), "{name}");
+        }
+        for name in ["vip", "clothes for a baby", "lingeries", ""] {
+            assert_eq!(rules.sensitive_in(name), None, "{name}");
+        }
+        assert_eq!(TouchRules::default().sensitive_in("lingerie"), None);
+    }
 }

@@ -1,6 +1,6 @@
 //! `passage-hub identity`.
 
-mod dry;
+pub mod dry;
 mod explain;
 pub mod normalise;
 
@@ -12,8 +12,10 @@ use std::{
 };
 
 use anyhow::Context;
+use chrono::{NaiveDate, NaiveTime};
 use clap::Subcommand;
 use passage_config::{HubConfig, Partner};
+use passage_protocol::Millis;
 
 use crate::{
     identity::{
@@ -26,6 +28,7 @@ use crate::{
         Db, Tx,
         people::{
             self,
+            given::To,
             graph::{self, Attach, Claim},
         },
     },
@@ -91,6 +94,10 @@ pub enum IdentityCommand {
         /// Only members of this segment.
         #[arg(long)]
         segment: Option<String>,
+        /// Instead, the hashes that the partner was given and has to take out, because consent for them ended on or after this day (UTC), such as
+        /// 2026-11-20. It is known for 13 months.
+        #[arg(long, conflicts_with = "segment")]
+        removed_since: Option<NaiveDate>,
     },
     /// List what was refused because it would have joined two persons or passed a limit.
     Conflicts {
@@ -105,7 +112,7 @@ impl IdentityCommand {
     pub async fn run(self, config: &HubConfig, file: &Path) -> anyhow::Result<ExitCode> {
         match &self {
             Self::Normalise => return Ok(normalise::run(file)),
-            Self::Try { file } => return dry::run(file, config),
+            Self::Try { file: links } => return Ok(dry::run(links, file)),
             _ => {}
         }
         let keyring = Keyring::load_or_create(&config.key_file)?;
@@ -123,11 +130,21 @@ impl IdentityCommand {
                 let source = BufReader::new(File::open(&file).with_context(|| format!("{} cannot be read", file.display()))?);
                 print!("{}", onboard::match_file(&Db::open(&config.database).await?, &keyring, config, source).await?);
             }
-            Self::Export { out, partner, brand, entity, segment } => {
+            Self::Export { out, partner, brand, entity, segment: None, removed_since: Some(day) } => {
+                // A partner that may have nothing any more still has to take out what it has.
+                partner_of(config, &partner)?;
+                let to = To { partner: &partner, brand: &brand, entity: &entity };
+                export_removed(&Db::open(&config.database).await?, &keyring, to, day, &out).await?;
+            }
+            Self::Export { out, partner, brand, entity, segment, .. } => {
                 let who = partner_of(config, &partner)?;
                 ensure_purpose(who.may_have_ads, "ads", &partner)?;
-                let asked = Export { brand: &brand, entity: &entity, segment: segment.as_deref(), platform: who.platform };
-                export(&Db::open(&config.database).await?, &keyring, asked, config.k, &out).await?;
+                if let Some(category) = segment.as_deref().and_then(|segment| config.site.touch.sensitive_in(segment)) {
+                    anyhow::bail!("the segment tells of the sensitive category \"{category}\", which never leaves; nothing was written");
+                }
+                let asked =
+                    Export { partner: &partner, brand: &brand, entity: &entity, segment: segment.as_deref(), platform: who.platform };
+                export(&Db::open(&config.database).await?, &keyring, asked, config, &out).await?;
             }
             Self::Conflicts { limit } => explain::conflicts(&Db::open(&config.database).await?, limit).await?,
         }
@@ -146,12 +163,25 @@ fn ensure_purpose(granted: bool, purpose: &str, partner: &str) -> anyhow::Result
 }
 
 /// Writes the file whole or not at all.
-async fn export(db: &Db, keyring: &Keyring, asked: Export<'_>, k: u32, out: &Path) -> anyhow::Result<()> {
+async fn export(db: &Db, keyring: &Keyring, asked: Export<'_>, config: &HubConfig, out: &Path) -> anyhow::Result<()> {
     let mut bytes = Vec::new();
-    let members = onboard::export(db, keyring, asked, k, &mut bytes).await?;
-    std::fs::write(out, bytes).with_context(|| format!("{} cannot be written", out.display()))?;
+    let members = onboard::export(db, keyring, asked, config.k, config.clock.now(), &mut bytes).await?;
+    write(out, &bytes)?;
     println!("keys of {members} members in {}", out.display());
     Ok(())
+}
+
+async fn export_removed(db: &Db, keyring: &Keyring, to: To<'_>, day: NaiveDate, out: &Path) -> anyhow::Result<()> {
+    let since = Millis(day.and_time(NaiveTime::MIN).and_utc().timestamp_millis());
+    let mut bytes = Vec::new();
+    let hashes = onboard::export_removed(db, keyring, to, since, &mut bytes).await?;
+    write(out, &bytes)?;
+    println!("{hashes} hashes to be taken out in {}", out.display());
+    Ok(())
+}
+
+fn write(out: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    std::fs::write(out, bytes).with_context(|| format!("{} cannot be written", out.display()))
 }
 
 fn member(code: &str) -> anyhow::Result<MemberId> {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use passage_config::{HubConfig, Platform};
+use passage_protocol::Millis;
 
 use crate::{
     identity::{
@@ -17,7 +18,11 @@ use crate::{
     },
     store::{
         Db, StoreError, Tx,
-        people::{graph, onboard},
+        people::{
+            self,
+            given::{self, Given, To},
+            graph, onboard,
+        },
     },
     touchpoint::table::{ImportError, Line, Table},
 };
@@ -113,9 +118,11 @@ async fn find(
     Ok(None)
 }
 
-/// Of whom keys are exported, and in which form.
+/// Of whom keys are exported, to whom, and in which form.
 #[derive(Debug, Clone, Copy)]
 pub struct Export<'a> {
+    /// Name of the partner.
+    pub partner: &'a str,
     /// Whose member she is.
     pub brand: &'a str,
     /// To which legal controller she granted `ads`.
@@ -140,22 +147,68 @@ pub enum ExportError {
     TooFew(u32),
 }
 
-/// Writes `email_sha256,phone_sha256`, one line for each value of the members who grant `ads` at this moment. Returns of how many members.
-pub async fn export(db: &Db, keyring: &Keyring, asked: Export<'_>, k: u32, mut out: impl Write) -> Result<usize, ExportError> {
-    let rows = onboard::for_ads(db, asked.brand, asked.entity, asked.segment).await?;
+/// Writes `email_sha256,phone_sha256`, one line for each value of the members who grant `ads` at this moment, and notes what the partner has from now on.
+/// Returns of how many members.
+///
+/// # Errors
+/// The database, the file, or too few members.
+pub async fn export(db: &Db, keyring: &Keyring, asked: Export<'_>, k: u32, now: Millis, out: impl Write) -> Result<usize, ExportError> {
+    let mut tx = db.begin().await?;
+    // Nobody withdraws between what is read here and what is noted.
+    people::changes(&mut tx).await?;
+    let rows = onboard::for_ads(&mut tx, asked.brand, asked.entity, asked.segment).await?;
     let members: BTreeSet<MemberId> = rows.iter().map(|row| row.member).collect();
     if members.len() < k as usize {
         return Err(ExportError::TooFew(k));
     }
-    writeln!(out, "email_sha256,phone_sha256")?;
+    let (mut hashes, mut given) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
     for row in &rows {
-        let plain = keyring.open(AD_CONTEXT, &row.sealed).map_err(|_| StoreError::Corrupt("sealed address or number"))?;
-        let plain = String::from_utf8(plain).map_err(|_| StoreError::Corrupt("sealed address or number"))?;
-        let forms = if row.kind == IdentifierKind::Email { email_forms(&plain) } else { phone_forms(&plain) };
+        let plain = text(keyring.open(AD_CONTEXT, &row.sealed))?;
+        let (kind, forms) = if row.kind == IdentifierKind::Email {
+            (IdentifierKind::EmailSha256, email_forms(&plain))
+        } else {
+            (IdentifierKind::PhoneSha256, phone_forms(&plain))
+        };
         let form = if asked.platform == Platform::Google { forms.google } else { forms.meta };
-        let hash = form.sha256.unwrap_or_default();
-        if row.kind == IdentifierKind::Email { writeln!(out, "{hash},")? } else { writeln!(out, ",{hash}")? }
+        let Some(hash) = form.sha256 else { continue };
+        let (key, sealed) = (keyring.identifier(kind, &hash), keyring.seal(given::CONTEXT, hash.as_bytes()));
+        given.push(Given { member: row.member, kind, key, sealed });
+        hashes.push((kind, hash));
     }
-    out.flush()?;
+    given::note(&mut tx, asked.to(), &given, now).await?;
+    tx.commit().await?;
+    write(&hashes, out)?;
     Ok(members.len())
+}
+
+/// Writes, in the same form, what the partner was given and has to take out because there is no consent for it any more since `since`: after a withdrawal,
+/// a restriction, an erasure, or three years of silence. However few they are, because they are known to the partner already. Returns how many hashes.
+///
+/// # Errors
+/// The database or the file.
+pub async fn export_removed(db: &Db, keyring: &Keyring, to: To<'_>, since: Millis, out: impl Write) -> Result<usize, ExportError> {
+    let rows = given::removed(&mut db.begin_read().await?, to, since).await?;
+    let open = |(kind, sealed): (IdentifierKind, Vec<u8>)| Ok((kind, text(keyring.open(given::CONTEXT, &sealed))?));
+    let hashes: Vec<(IdentifierKind, String)> = rows.into_iter().map(open).collect::<Result<_, StoreError>>()?;
+    write(&hashes, out)?;
+    Ok(hashes.len())
+}
+
+impl<'a> Export<'a> {
+    fn to(&self) -> To<'a> {
+        To { partner: self.partner, brand: self.brand, entity: self.entity }
+    }
+}
+
+fn text<E>(opened: Result<Vec<u8>, E>) -> Result<String, StoreError> {
+    let corrupt = StoreError::Corrupt("sealed address, number or hash");
+    String::from_utf8(opened.map_err(|_| StoreError::Corrupt("sealed address, number or hash"))?).map_err(|_| corrupt)
+}
+
+fn write(hashes: &[(IdentifierKind, String)], mut out: impl Write) -> std::io::Result<()> {
+    writeln!(out, "email_sha256,phone_sha256")?;
+    for (kind, hash) in hashes {
+        if *kind == IdentifierKind::EmailSha256 { writeln!(out, "{hash},")? } else { writeln!(out, ",{hash}")? }
+    }
+    out.flush()
 }

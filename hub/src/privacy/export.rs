@@ -48,10 +48,7 @@ pub async fn access(db: &Db, keyring: &Keyring, member: MemberId, region: &str, 
     let person = people::graph::person_of(&mut tx, member).await?;
     let Some(&member) = person.last() else { return Ok(None) };
     let number = number_of(&mut tx, keyring, member, region).await?;
-    let mut shown = Vec::new();
-    for record in &person {
-        shown.extend(people::ledger::of_member(&mut tx, *record).await?);
-    }
+    let shown = people::ledger::of_person(&mut tx, &person).await?;
     let mut parts = Vec::with_capacity(HELD.len());
     for holding in HELD {
         parts.push(part(&mut tx, keyring, *holding, &person).await?);
@@ -96,10 +93,14 @@ fn cells(row: &Row, head: &[String], open: impl Fn(&[u8]) -> Option<String>) -> 
     head.iter().enumerate().map(cell).collect()
 }
 
-/// Her address and number as they would go to ad platforms. Her number for SMS stands at the top.
+/// Her address and number as they would go to ad platforms, and hashes as they went there. Her number for SMS stands at the top.
 fn opened(keyring: &Keyring, table: &str, sealed: &[u8]) -> Option<String> {
-    let plain = (table == "ad_key").then(|| keyring.open(AD_CONTEXT, sealed).ok()).flatten()?;
-    String::from_utf8(plain).ok()
+    let context = match table {
+        "ad_key" => AD_CONTEXT,
+        "ad_given" => people::given::CONTEXT,
+        _ => return None,
+    };
+    String::from_utf8(keyring.open(context, sealed).ok()?).ok()
 }
 
 /// A value as she may read it. The keys of her phones are no information, and not shown.

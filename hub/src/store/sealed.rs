@@ -5,7 +5,7 @@ use crate::{
     args, fleet,
     identity::{Keyring, MemberId, crm::AD_CONTEXT, keyring::OpenError},
     ingest,
-    store::people::installation,
+    store::people::{given, installation},
 };
 
 /// Values that are sealed anew in one transaction: short enough that nobody waits for it.
@@ -86,6 +86,7 @@ const COLUMNS: &[Column] = &[
         Ok((old, keyring.seal_number(member, &String::from_utf8_lossy(&plain))))
     }),
     column!("ad_key", "sealed", by "id", "", "", |keyring, row| anew(keyring, AD_CONTEXT, row.blob(1)?)),
+    column!("ad_given", "sealed", by "id", "", "", |keyring, row| anew(keyring, given::CONTEXT, row.blob(1)?)),
     column!("installation", "chain_key", by "id", "", "", |keyring, row| anew(keyring, &installation::context(&row.text(0)?), row.blob(1)?)),
     column!("hub_key", "sealed", by "id", "", "", |keyring, row| anew(keyring, ingest::keys::CONTEXT, row.blob(1)?)),
     column!("fleet_authority", "sealed", by "id", -1_i64, "", |keyring, row| anew(keyring, fleet::AUTHORITY_CONTEXT, row.blob(1)?)),

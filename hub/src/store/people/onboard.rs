@@ -5,7 +5,7 @@ use passage_protocol::Millis;
 use crate::{
     args,
     identity::{IdentifierKind, MemberId, crm::AdKey},
-    store::{Db, StoreError, Tx},
+    store::{StoreError, Tx},
 };
 
 /// Sets what one source says of a member; `true` if that was a change.
@@ -64,14 +64,14 @@ pub struct Exported {
 }
 
 /// The values of all persons who grant `ads` to a brand and entity now, of one segment if it is named.
-pub async fn for_ads(db: &Db, brand: &str, entity: &str, segment: Option<&str>) -> Result<Vec<Exported>, StoreError> {
+pub async fn for_ads(tx: &mut Tx, brand: &str, entity: &str, segment: Option<&str>) -> Result<Vec<Exported>, StoreError> {
     let sql = "SELECT p.person, a.kind, a.sealed FROM ad_key a \
                JOIN (SELECT id, COALESCE(merged_into, id) AS person FROM member) p ON p.id = a.member \
                JOIN consent_now c ON c.member = p.person AND c.purpose = 'ads' AND c.granted = 1 AND c.brand = $1 AND c.entity = $2 \
                AND NOT EXISTS (SELECT 1 FROM restriction r WHERE r.member = p.person) \
                WHERE $3 = '' OR EXISTS (SELECT 1 FROM member_segment s JOIN member m ON m.id = s.member \
                WHERE s.segment = $3 AND (m.id = p.person OR m.merged_into = p.person)) ORDER BY p.person, a.kind, a.key";
-    let rows = db.fetch(sql, args![brand, entity, segment.unwrap_or_default()]).await?;
+    let rows = tx.fetch(sql, args![brand, entity, segment.unwrap_or_default()]).await?;
     let read = |row: &crate::store::Row| {
         let kind = row.text(1)?.parse().map_err(|()| StoreError::Corrupt("kind of identifier"))?;
         Ok(Exported { member: MemberId(row.int(0)?), kind, sealed: row.blob(2)? })

@@ -5,7 +5,7 @@ use passage_protocol::Millis;
 
 use super::{
     consent::{Parties, any},
-    graph, installation, onboard, set_destination,
+    given, graph, installation, onboard, set_destination,
 };
 use crate::{
     identity::{IdentifierKind, Purpose, consent::Standing},
@@ -38,8 +38,14 @@ pub async fn carry_out(tx: &mut Tx, by: Parties<'_>, purpose: Purpose, now: Mill
                 set_destination(tx, by.member, None, now).await?;
             }
         }
-        Purpose::Ads if !any(standing, Purpose::Ads) => onboard::forget_ad_keys(tx, by.member).await?,
-        Purpose::Match | Purpose::Personalise | Purpose::Advice | Purpose::Ads | Purpose::Trackers => {}
+        Purpose::Ads => {
+            // Partners that have her hashes are told with the next list of removals.
+            given::end(tx, by.member, Some((by.brand, by.entity)), now).await?;
+            if !any(standing, Purpose::Ads) {
+                onboard::forget_ad_keys(tx, by.member).await?;
+            }
+        }
+        Purpose::Match | Purpose::Personalise | Purpose::Advice | Purpose::Trackers => {}
     }
     Ok(())
 }

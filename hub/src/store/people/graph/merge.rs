@@ -15,7 +15,7 @@ use crate::{
     },
     store::{
         StoreError, Tx, counter,
-        people::{self, consent, installation},
+        people::{self, consent, given, installation},
         replay, work,
     },
 };
@@ -124,6 +124,9 @@ async fn join(tx: &mut Tx, member: MemberId, into: MemberId, source: &str, at: M
 async fn obey(tx: &mut Tx, into: MemberId, standing: &[Standing], at: Millis) -> Result<(), StoreError> {
     for said in standing.iter().filter(|s| s.purpose == Purpose::Presence && !s.granted) {
         installation::delete_all(tx, into, &said.brand, &said.entity, at).await?;
+    }
+    for said in standing.iter().filter(|s| s.purpose == Purpose::Ads && !s.granted) {
+        given::end(tx, into, Some((&said.brand, &said.entity)), at).await?;
     }
     if !consent::any(standing, Purpose::Sms) {
         people::set_destination(tx, into, None, at).await?;
