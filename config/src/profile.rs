@@ -11,14 +11,26 @@ use crate::{
 /// Fields of touchpoints that no tracking plan names.
 const TOUCH: [&str; 5] = ["key", "at", "kind", "identifier_kind", "identifier"];
 const TOTALS: [&str; 6] = ["day", "campaign", "channel", "source", "medium", "kind"];
-const MEMBERS: [&str; 14] = [
+const MEMBERS: [&str; 25] = [
     "crm_id",
+    "context",
     "email",
     "phone",
     "loyalty_card",
+    "email_sha256",
+    "phone_sha256",
     "beacon",
+    "segment",
     "brand",
     "entity",
+    // What proves her consents.
+    "wording_id",
+    "wording_version",
+    "language",
+    "consent_source",
+    "consent_method",
+    "operator",
+    "device",
     "presence",
     "match",
     "sms",

@@ -47,6 +47,8 @@ pub struct Proof {
     pub language: String,
     /// What she did: `box`, `signature`, `reply`, `link`, `file`.
     pub method: String,
+    /// Where she said it, if somebody else tells us of it: `till`, `web-form`.
+    pub collected: String,
     /// Who took the statement, when a person did.
     pub operator: String,
     /// The device that took it: a till, an installation.
@@ -59,6 +61,16 @@ pub struct Proof {
     pub zone: chrono_tz::Tz,
 }
 
+/// True for what may name a text, an edition of it, a place or a till in a proof: 1 to 60 letters, digits, dots and dashes. An address is none.
+pub fn is_name(text: &str) -> bool {
+    (1..=60).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+}
+
+/// True for a language by BCP 47, such as `fr` or `fr-CA`.
+pub fn is_language(text: &str) -> bool {
+    (2..=35).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
 impl Default for Proof {
     fn default() -> Self {
         let none = String::new;
@@ -69,6 +81,7 @@ impl Default for Proof {
             wording_version,
             language,
             method,
+            collected: none(),
             operator: none(),
             device: none(),
             evidence: none(),

@@ -1,5 +1,7 @@
 //! What one line of a CRM file says. Pure: keys and statements come out, nothing is stored.
 
+mod proof;
+
 use chrono::{DateTime, NaiveDate};
 use passage_config::{HubConfig, Identity, Secret};
 use passage_protocol::Millis;
@@ -16,8 +18,26 @@ use crate::{
 };
 
 /// The columns that a CRM file may have, besides one for each purpose.
-pub const COLUMNS: [&str; 11] =
-    ["crm_id", "context", "email", "phone", "loyalty_card", "email_sha256", "phone_sha256", "beacon", "segment", "brand", "entity"];
+pub const COLUMNS: [&str; 18] = [
+    "crm_id",
+    "context",
+    "email",
+    "phone",
+    "loyalty_card",
+    "email_sha256",
+    "phone_sha256",
+    "beacon",
+    "segment",
+    "brand",
+    "entity",
+    "wording_id",
+    "wording_version",
+    "language",
+    "consent_source",
+    "consent_method",
+    "operator",
+    "device",
+];
 /// Those that it must have.
 pub const NEEDED: [&str; 2] = ["brand", "entity"];
 
@@ -196,6 +216,10 @@ impl CrmRow {
 
     /// The evidence is a keyed digest of who the line is about and what it says: the file shows whether it said so.
     fn read_consents(&mut self, line: &Line<'_>, keyring: &Keyring, now: Millis) {
+        let proof = proof::read(line);
+        if let Err(reason) = &proof {
+            self.faults.push(format!("no purpose is granted by this line: {reason}"));
+        }
         for purpose in Purpose::ALL {
             let Some(cell) = line.get(purpose.word()) else { continue };
             let read = match unfit_cell(cell) {
@@ -203,10 +227,14 @@ impl CrmRow {
                 None => statement(*purpose, cell, now).map_err(str::to_owned),
             };
             match read {
+                // A no counts whatever is said of how it came; a yes has to be shown as the file says.
+                Ok(said) if said.granted && proof.is_err() => {}
                 Ok(mut said) => {
-                    let parts =
-                        [&self.anchor.1.0, self.brand.as_bytes(), self.entity.as_bytes(), purpose.word().as_bytes(), cell.as_bytes()];
+                    let told = proof.as_ref().unwrap_or(&proof::NONE);
+                    let head = [self.brand.as_bytes(), self.entity.as_bytes(), purpose.word().as_bytes(), cell.as_bytes()];
+                    let parts: Vec<&[u8]> = [&self.anchor.1.0[..]].into_iter().chain(head).chain(told.cells()).collect();
                     said.proof.evidence = hex::encode(keyring.hash("consent in a CRM file", &parts));
+                    told.prove(&mut said);
                     self.said.push(said);
                 }
                 Err(reason) => self.faults.push(format!("{} left as it was: {reason}", purpose.word())),

@@ -100,6 +100,8 @@ struct Content<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     method: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
+    collected: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
     operator: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     device: &'a str,
@@ -144,6 +146,7 @@ impl Said<'_> {
             wording_version: &proof.wording_version,
             language: &proof.language,
             method: &proof.method,
+            collected: &proof.collected,
             operator: &proof.operator,
             device: &proof.device,
             evidence: &proof.evidence,

@@ -6,7 +6,7 @@ use crate::{
     api::Problem,
     identity::{
         AgeBand, Purpose,
-        consent::{Proof, Statement},
+        consent::{Proof, Statement, is_language, is_name},
     },
 };
 
@@ -30,12 +30,10 @@ pub(super) struct Wording {
 
 impl Wording {
     fn check(&self) -> Result<(), Problem> {
-        let is_name = |s: &str| (1..=60).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
         if !is_name(&self.id) || !is_name(&self.version) {
             return Err(bad("wording.id and wording.version name the text that she read: 1 to 60 letters, digits, dots and dashes"));
         }
-        let is_language = (2..=35).contains(&self.language.len()) && self.language.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        if !is_language {
+        if !is_language(&self.language) {
             return Err(bad("wording.language is the language of the text that she read, such as 'fr'"));
         }
         if self.text.chars().count() > LONGEST_TEXT || self.text.contains('\0') {
