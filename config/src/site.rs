@@ -57,7 +57,7 @@ pub(crate) fn read(dir: &Path, out: &Collector) -> Loaded {
     let stores: BTreeMap<StoreId, Store> =
         decode(&stores, out, |r, id| store::read(r, &id.parse().ok()?, &names)).filter_map(|(id, s)| Some((id.parse().ok()?, s))).collect();
     let touch = RefCell::default();
-    let campaigns = decode(&campaigns, out, |r, id| store::campaign(r, id, &mut touch.borrow_mut())).collect();
+    let campaigns = decode(&campaigns, out, |r, id| store::campaign(r, id, &names, &mut touch.borrow_mut())).collect();
     let products = product::read(&dir.join("products.csv"), out);
     let mut touch = touch.into_inner();
     touchpoints(dir, &products, &mut touch, out);

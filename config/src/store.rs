@@ -8,7 +8,7 @@ use passage_protocol::StoreId;
 use crate::{
     collect::{mistake, suggest},
     geofence,
-    model::{Campaign, ContradictionRules, RegularRules, ScoreRules, Store, TouchRules, VisitRules},
+    model::{Campaign, Company, ContradictionRules, RegularRules, ScoreRules, Store, TouchRules, VisitRules},
     reader::{Field, Reader},
     site::Names,
     tracking,
@@ -60,7 +60,7 @@ fn in_country(f: &Field<'_>, at: Point<f64>, country: Option<&str>) -> Option<Po
 }
 
 /// Reads one campaign.
-pub(crate) fn campaign(r: Reader<'_>, id: &str, touch: &mut TouchRules) -> Option<Campaign> {
+pub(crate) fn campaign(r: Reader<'_>, id: &str, names: &Names, touch: &mut TouchRules) -> Option<Campaign> {
     let name = r.need("name", "name = \"..\", as people read it", |f| f.text().map(str::to_owned));
     let channel = r.need("channel", "channel = \"social\"", |f| f.text().map(str::to_owned));
     let starts = r.need("starts", "starts = \"2026-11-01T00:00:00+01:00\"", |f| f.instant());
@@ -76,9 +76,18 @@ pub(crate) fn campaign(r: Reader<'_>, id: &str, touch: &mut TouchRules) -> Optio
             _ => Some(ends),
         }
     });
+    let company = r.may("company", |f| company(f, names));
     tracking::campaign(&r, id, touch);
     r.done();
-    Some(Campaign { id: id.to_owned(), name: name?, channel: channel?, starts: starts?, ends: ends? })
+    Some(Campaign { id: id.to_owned(), name: name?, channel: channel?, starts: starts?, ends: ends?, company })
+}
+
+fn company(f: Field<'_>, names: &Names) -> Option<Company> {
+    let r = f.table()?;
+    let brand = r.need("brand", "brand = \"..\", the name of a file in brands/", |f| names.brand(&f));
+    let entity = r.need("entity", "entity = \"..\", one of the brand's entities", |f| names.entity(&f, brand.as_deref()));
+    r.done();
+    Some(Company { brand: brand?, entity: entity? })
 }
 
 /// Reads `visit.toml`.

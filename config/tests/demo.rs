@@ -23,6 +23,23 @@ fn the_demo_hub_loads() {
     assert!(hub.imports.crm.as_ref().is_some_and(|p| p.is_absolute()));
     assert!(hub.database.starts_with("sqlite:/") || cfg!(windows));
     assert_eq!(hub.hard_window.to_string(), "Mo-Sa 08:00-20:00");
+    let company = site.campaigns["newsletter-november"].company.as_ref().unwrap();
+    assert_eq!((company.brand.as_str(), company.entity.as_str()), ("maison-aubrac", "maison-aubrac"));
+    assert!(site.campaigns["flyer-lyon"].company.is_none());
+    let days = [hub.retention.members, hub.retention.cookies, hub.retention.audit].map(|kept| kept.as_secs() / 86_400);
+    assert_eq!(days, [1096, 396, 365]);
+}
+
+#[test]
+fn a_hub_that_knows_no_site_as_its_own_is_warned_that_it_ties_no_cookie() {
+    let mut hub = load_hub(&demo("hub.toml")).unwrap();
+    assert!(hub.warnings().is_empty() && hub.identity.takes_cookies_of(&hub.web, "maison-aubrac.example"));
+    assert!(!hub.identity.takes_cookies_of(&hub.web, "ads.example"), "third-party cookies are off by default");
+    hub.web.sites.clear();
+    hub.web.cookie_domain = None;
+    assert!(hub.warnings().concat().contains("[web]"), "{:?}", hub.warnings());
+    hub.identity.third_party_cookies = true;
+    assert!(hub.warnings().is_empty());
 }
 
 #[test]

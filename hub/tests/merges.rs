@@ -14,11 +14,12 @@ use passage_hub::{
     args,
     identity::{
         AgeBand, IdentifierKind,
-        IdentifierKind::{CrmId, Email, LoyaltyCard},
+        IdentifierKind::{CrmId, Email, EmailSha256, LoyaltyCard, Phone, PhoneSha256},
         Keyring, MemberId, Purpose,
         graph::Rules,
         import::import_crm,
         normalise::canonical,
+        platform::sha256,
     },
     privacy::{
         erase::restrict,
@@ -212,6 +213,52 @@ async fn an_address_or_a_number_is_no_name_of_a_crm_and_is_not_stored_as_one() {
         assert_eq!(db.fetch("SELECT DISTINCT context FROM link", args![]).await.unwrap()[0].text(0).unwrap(), "shop-fr_2");
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_blocked_value_joins_nobody_in_any_of_its_forms() {
+    both(async |db| {
+        let mut hub = Hub::new(&db);
+        let block = [("email", "Contact.Shop@gmail.com"), ("phone", "01 99 00 40 40")]
+            .map(|(kind, value)| (kind.to_owned(), vec![value.to_owned()]));
+        hub.config.identity.block = block.into();
+        let mails = ["contactshop@gmail.com", "contact.shop@gmail.com"].map(sha256);
+        let numbers = ["+33199004040", "33199004040"].map(sha256);
+        let mut file = "crm_id,email,phone,email_sha256,phone_sha256,brand,entity,presence,match\n".to_owned();
+        file += "C1,contact.shop@gmail.com,01 99 00 40 40,,,maison,maison-sas,yes,yes\n";
+        for (n, (mail, number)) in mails.iter().zip(&numbers).enumerate() {
+            file += &format!("C{},,,{mail},{number},maison,maison-sas,yes,yes\n", n + 2);
+        }
+        let report = import_crm(&db, &hub.keyring, &hub.config, file.as_bytes(), friday(9, 0)).await.unwrap();
+        assert_eq!(report.stored, 3, "{report}");
+        for hash in &mails {
+            assert_eq!(hub.holder(EmailSha256, hash).await, None);
+        }
+        for hash in &numbers {
+            assert_eq!(hub.holder(PhoneSha256, hash).await, None);
+        }
+        assert_eq!((hub.holder(Email, "contact.shop@gmail.com").await, hub.holder(Phone, "0199004040").await), (None, None));
+        assert_eq!(hub.numbers("SELECT COUNT(*) FROM member WHERE merged_into IS NULL").await, [3]);
+        assert_eq!(hub.numbers("SELECT COUNT(*) FROM conflict WHERE reason <> 'blocked'").await, [0]);
+        assert_eq!(hub.numbers("SELECT COUNT(DISTINCT member) FROM conflict WHERE reason = 'blocked'").await, [3]);
+    })
+    .await;
+}
+
+#[test]
+fn the_rules_can_be_tried_where_there_is_no_hub() {
+    let links = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/adversarial.csv");
+    let folder = tempfile::tempdir().unwrap();
+    let asked = |file: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_passage-hub"));
+        command.current_dir(folder.path()).env_remove("PASSAGE_HUB_CONFIG").args(["identity", "try"]).arg(file).output().unwrap()
+    };
+    let output = asked(&links);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && told.contains("records are") && told.contains("links refused"), "{told}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is stored");
+    let output = asked(Path::new("nothing.csv"));
+    assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("nothing.csv"));
 }
 
 /// A process that is killed when the test is over.

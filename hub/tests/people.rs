@@ -7,7 +7,7 @@ mod support;
 use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use passage_config::{HubConfig, Secret};
+use passage_config::{HubConfig, Secret, Site, Web};
 use passage_hub::{
     api::Api,
     args,
@@ -53,7 +53,8 @@ impl Hub {
         let config = Arc::new(HubConfig {
             api_tokens: [("shop-site".to_owned(), Secret("right".to_owned())), ("app".to_owned(), Secret("app-token".to_owned()))].into(),
             position_secret,
-            ..config(site())
+            web: Web { sites: vec!["https://maison.example.fr".to_owned()], ..Web::default() },
+            ..config(two_companies())
         });
         let keyring = Keyring::from_secret(&[7; 32]);
         let (_, configs) = watch::channel(Arc::clone(&config));
@@ -115,6 +116,10 @@ impl Hub {
         }
     }
 
+    async fn holder(&self, kind: IdentifierKind, value: &str) -> Option<MemberId> {
+        people::graph::holder(&mut self.db.begin_read().await.unwrap(), kind, &self.key(kind, value)).await.unwrap()
+    }
+
     fn key(&self, kind: IdentifierKind, value: &str) -> Key {
         self.keyring.identifier(kind, &canonical(kind, value, "FR").unwrap())
     }
@@ -162,6 +167,14 @@ impl Phone {
         let (window, rid) = self.chain.rid_at(at).unwrap();
         Subject::Rid { rid, hint: u8::try_from(window.rem_euclid(16)).unwrap() }
     }
+}
+
+/// The brand and a franchisee of it, which is a company of its own.
+fn two_companies() -> Site {
+    let mut site = site();
+    let brand = site.brands.get_mut("maison").unwrap();
+    brand.entities.insert("maison-lille".to_owned(), "Maison Lille SARL".to_owned());
+    site
 }
 
 const HEADER: &str = "crm_id,email,phone,loyalty_card,brand,entity,presence,match,sms,personalise\n";
@@ -422,6 +435,50 @@ async fn a_late_link_gives_the_past_of_a_cookie_to_its_member() {
 
         hub.crm(&[HEADER, &crm_line("C1", "anne@example.fr", "", "yes,no,no,no")].concat()).await;
         assert!(hub.touches("C1").await.is_empty(), "without match the visit stands alone");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_cookie_is_tied_by_a_consent_to_the_company_that_asks_and_only_if_it_is_of_an_own_site() {
+    both(async |db| {
+        let hub = Hub::start(&db).await;
+        hub.crm(&[HEADER, &crm_line("C1", "anne@example.fr", "", "yes,yes,no,no")].concat()).await;
+        let link = |cookie: &str, entity: &str| json!({ "cookie": cookie, "crm_id": "C1", "brand": "maison", "entity": entity });
+        let links = "SELECT COUNT(*) FROM link WHERE kind = 'cookie'";
+        let (status, problem) = hub.post("/v1/identify", &link("maison.example.fr/abc", "maison-lille")).await;
+        assert_eq!((status, problem["code"].as_str()), (403, Some("match-not-granted")), "she said yes to another company");
+        let (status, problem) = hub.post("/v1/identify", &link("maison.example.fr/abc", "nobody")).await;
+        assert_eq!((status, problem["code"].as_str()), (400, Some("entity")));
+        for foreign in ["ads.example.net/abc", "notmaison.example.fr/abc", "fr/abc"] {
+            let (status, problem) = hub.post("/v1/identify", &link(foreign, "maison-sas")).await;
+            assert_eq!(status, 400, "{foreign}: {problem}");
+            assert!(!problem.to_string().contains("abc"), "{problem}");
+        }
+        let (_, problem) = hub.post("/v1/identify", &link("ads.example.net/abc", "maison-sas")).await;
+        assert_eq!(problem["code"], "third-party-cookie");
+        assert_eq!(hub.count(links).await, 0);
+        assert_eq!(hub.post("/v1/identify", &link("shop.maison.example.fr/abc", "maison-sas")).await.0, 200);
+        assert_eq!(hub.count(links).await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_company_without_her_consent_knows_of_her_is_not_joined() {
+    both(async |db| {
+        let hub = Hub::start(&db).await;
+        hub.crm(&[HEADER, &crm_line("C1", "anne@example.fr", "", "yes,yes,no,no")].concat()).await;
+        let of_lille =
+            "crm_id,email,phone,brand,entity,presence,match,sms\nC1,anne.petit@example.fr,06 39 98 00 09,maison,maison-lille,yes,no,no\n";
+        hub.crm(of_lille).await;
+        let kept = "SELECT COUNT(*) FROM identifier WHERE kind = 'email'";
+        assert_eq!(hub.count(kept).await, 1, "hers with the company that may, and not the other one's");
+        assert!(hub.holder(IdentifierKind::Email, "anne@example.fr").await.is_some());
+        assert_eq!(hub.holder(IdentifierKind::Email, "anne.petit@example.fr").await, None);
+        // When nobody may any more, nothing is left.
+        hub.crm(&[HEADER, &crm_line("C1", "anne@example.fr", "", "yes,no,no,no")].concat()).await;
+        assert_eq!(hub.count(kept).await, 0);
     })
     .await;
 }

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, io::Write as _, sync::Arc};
 
 use flate2::{Compression, write::GzEncoder};
 use hmac::{Hmac, KeyInit, Mac};
-use passage_config::{Grant, HubConfig, Link, Scope, Secret, Web, Webhook, WebhookKind};
+use passage_config::{Company, Grant, HubConfig, Link, Scope, Secret, Web, Webhook, WebhookKind};
 use passage_hub::{
     api::Api,
     args,
@@ -64,7 +64,18 @@ impl Hub {
     }
 
     async fn with(db: &Db, web: Web) -> Self {
+        Self::of(db, web, None).await
+    }
+
+    /// With a campaign of this company.
+    async fn of_company(db: &Db, entity: &str) -> Self {
+        let (brand, entity) = ("maison".to_owned(), entity.to_owned());
+        Self::of(db, web_config(), Some(Company { brand, entity })).await
+    }
+
+    async fn of(db: &Db, web: Web, company: Option<Company>) -> Self {
         let mut site = site();
+        site.campaigns.get_mut("automne").unwrap().company = company;
         let to = "https://maison.example.fr/manteaux?utm_campaign=automne".to_owned();
         site.touch.links = BTreeMap::from([("affiche".to_owned(), Link { campaign: "automne".to_owned(), to })]);
         site.touch.numbers = BTreeMap::from([("+33199000001".to_owned(), "automne".to_owned())]);
@@ -138,7 +149,7 @@ impl Hub {
         people::graph::holder(&mut self.db.begin_read().await.unwrap(), IdentifierKind::CrmId, &key).await.unwrap().unwrap()
     }
 
-    async fn of(&self, member: MemberId) -> Vec<Touchpoint> {
+    async fn touches(&self, member: MemberId) -> Vec<Touchpoint> {
         store::touchpoint::of_member(&mut self.db.begin_read().await.unwrap(), member, Millis(0)).await.unwrap()
     }
 
@@ -195,7 +206,7 @@ async fn everything_that_a_touchpoint_may_say_comes_back_as_it_was_said() {
             let (_, answer) = hub.post("/v1/touchpoints", "site-token", said.to_string()).await;
             assert_eq!(answer["stored"], 1, "{answer}");
         }
-        let all = hub.of(member).await;
+        let all = hub.touches(member).await;
         assert_eq!(all.len(), TouchKind::ALL.len());
         let detail = &all[0].detail;
         assert_eq!(all[0].channel.as_deref(), Some("paid-social"));
@@ -259,7 +270,7 @@ async fn tags_of_a_site_point_at_the_hub_and_a_login_brings_the_past_of_the_cook
             { "type": "identify", "messageId": "m5", "anonymousId": "v2", "userId": "nobody" },
         ] });
         assert_eq!(hub.tag("/v1/batch", batch).await.0, 200);
-        let touches = hub.of(member).await;
+        let touches = hub.touches(member).await;
         assert_eq!(
             touches.iter().map(|t| (t.id.as_str(), t.kind)).collect::<Vec<_>>(),
             [("tags/m1", TouchKind::Page), ("tags/m2", TouchKind::View)]
@@ -300,12 +311,21 @@ async fn webhooks_are_taken_only_signed_fresh_and_once() {
                            "order": "FR-1" });
         assert_eq!(hub.hook("calls", now, &call).await, (200, json!({ "stored": 1, "duplicate": 0, "refused": [] })));
         assert_eq!(hub.hook("calls", now, &call).await.1["duplicate"], 1);
-        let touch = &hub.of(member).await[0];
+        let touch = &hub.touches(member).await[0];
         assert_eq!((touch.kind, touch.campaign.as_deref(), touch.detail.outcome.as_deref()), (TouchKind::Call, Some("automne"), Some("order")));
         for (n, to) in ["0033199000001", "01 99 00 00 01", "+33 (0)1.99.00.00.01"].into_iter().enumerate() {
             let call = json!({ "id": format!("as-dialled-{n}"), "at": "2026-11-20T08:50:00+01:00", "to": to, "from": "06 39 98 00 01" });
             assert_eq!(hub.hook("calls", now, &call).await.1["stored"], 1, "{to}");
         }
+        let mut hidden = json!({ "id": "hidden", "at": "2026-11-20T08:50:00+01:00", "to": "+33 1 99 00 00 01" });
+        assert_eq!(hub.hook("calls", now, &hidden).await.1["counted"], 1);
+        hidden["from"] = json!("Anonymous");
+        let stored = hub.count("SELECT COUNT(*) FROM touchpoint").await;
+        let answer = hub.hook("calls", now, &json!([hidden, call])).await.1;
+        assert_eq!((&answer["counted"], &answer["duplicate"], &answer["refused"]), (&json!(1), &json!(1), &json!([])));
+        assert_eq!(hub.count("SELECT COUNT(*) FROM touchpoint").await, stored, "nobody in particular");
+        hidden["to"] = json!("+33 1 11");
+        assert!(hub.hook("calls", now, &hidden).await.1["refused"][0].as_str().unwrap().contains("of no campaign"));
         assert_eq!(hub.hook("calls", now - 400, &call).await.0, 401, "too old");
         assert_eq!(hub.hook("nothing", now, &call).await.0, 401);
         let unsigned = hub.web.post(format!("{}/v1/webhooks/calls", hub.url)).body(call.to_string()).send().await.unwrap();
@@ -315,9 +335,12 @@ async fn webhooks_are_taken_only_signed_fresh_and_once() {
         let order = json!({ "key": "m-1", "at": "2026-11-20T08:00:00+01:00", "order": "MK-1", "cents": 4_900, "source": "amazon.fr",
                             "identifier_kind": "email", "identifier": "anne@example.fr" });
         assert_eq!(hub.hook("market", now, &order).await.1["stored"], 1);
-        let of_her = hub.of(member).await;
+        let of_her = hub.touches(member).await;
         let order = of_her.iter().find(|t| t.kind == TouchKind::Order).unwrap();
         assert_eq!((order.detail.cents, order.channel.as_deref()), (Some(4_900), Some("organic-shopping")));
+        let db = hub.stopped().await;
+        let totals = store::tally::totals_since(&mut db.begin_read().await.unwrap(), 0).await.unwrap();
+        assert_eq!(totals.iter().map(|t| (t.0.as_str(), t.1.as_str(), t.3.as_str(), t.4)).collect::<Vec<_>>(), [("calls", "automne", "call", 2)]);
     })
     .await;
 }
@@ -365,21 +388,60 @@ async fn a_signed_link_in_a_mail_is_hers_only_while_she_grants_trackers() {
             (pixel.status().as_u16(), &pixel.headers()[header::CONTENT_TYPE]),
             (200, &header::HeaderValue::from_static("image/gif"))
         );
-        assert_eq!(hub.of(member).await[0].kind, TouchKind::Open);
+        assert_eq!(hub.touches(member).await[0].kind, TouchKind::Open);
         let clicked = hub.get(&format!("/r/{text}"), &[]).await;
         assert!(clicked.headers().contains_key(header::SET_COOKIE));
-        assert_eq!(hub.of(member).await.len(), 2, "the cookie of the click is hers");
+        assert_eq!(hub.touches(member).await.len(), 2, "the cookie of the click is hers");
         assert_eq!(hub.count("SELECT COUNT(*) FROM link WHERE reason = 'mail'").await, 1);
 
         hub.clock.set(friday(10, 0));
         hub.member("C1", "no").await;
         hub.get(&format!("/o/{text}.gif"), &[]).await;
         assert!(hub.get(&format!("/r/{text}"), &[]).await.headers().get(header::SET_COOKIE).is_none());
-        assert_eq!(hub.of(member).await.len(), 2, "without consent a total remains");
+        assert_eq!(hub.touches(member).await.len(), 2, "without consent a total remains");
         hub.get(&format!("/r/{}", text.replace("affiche.", "affiche.A")), &[]).await;
         let db = hub.stopped().await;
         let totals = store::tally::totals_since(&mut db.begin_read().await.unwrap(), 0).await.unwrap();
         assert_eq!(totals.iter().map(|t| (t.3.as_str(), t.4)).collect::<Vec<_>>(), [("click", 2), ("open", 1)]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_link_of_a_company_knows_her_only_by_her_consent_to_that_company() {
+    both(async |db| {
+        for (entity, known) in [("maison-lille", 0), ("maison-sas", 2)] {
+            let hub = Hub::of_company(&db, entity).await;
+            let member = hub.member("C1", "yes").await;
+            let text = member_link::write(&hub.keyring, "affiche", member);
+            assert_eq!(hub.get(&format!("/o/{text}.gif"), &[]).await.status().as_u16(), 200);
+            let clicked = hub.get(&format!("/r/{text}"), &[]).await;
+            assert_eq!(clicked.headers().contains_key(header::SET_COOKIE), known > 0, "{entity}");
+            assert_eq!(hub.touches(member).await.len(), known, "{entity}");
+            hub.stopped().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_older_link_knows_her_after_she_turned_out_to_be_another_record_too() {
+    both(async |db| {
+        let hub = Hub::start(&db).await;
+        let file = "crm_id,context,email,brand,entity,match,trackers\nW-1,web,anne@example.fr,maison,maison-sas,yes,yes\n";
+        import_crm(&hub.db, &hub.keyring, &hub.config, file.as_bytes(), friday(8, 0)).await.unwrap();
+        let key = hub.keyring.identifier(IdentifierKind::CrmId, &canonical(IdentifierKind::CrmId, "W-1", "FR").unwrap());
+        let web = people::graph::holder(&mut db.begin_read().await.unwrap(), IdentifierKind::CrmId, &key).await.unwrap().unwrap();
+        let till = hub.member("C1", "yes").await;
+        assert_eq!(till, web, "one address, one person");
+        // Both records sent mails once; whichever went into the other one, its links lead to her.
+        for row in db.fetch("SELECT id FROM member", args![]).await.unwrap() {
+            let text = member_link::write(&hub.keyring, "affiche", MemberId(row.int(0).unwrap()));
+            assert_eq!(hub.get(&format!("/o/{text}.gif"), &[]).await.status().as_u16(), 200);
+        }
+        let opened = hub.touches(web).await;
+        assert_eq!(opened.iter().filter(|t| t.kind == TouchKind::Open).count(), 2);
+        hub.stopped().await;
     })
     .await;
 }

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use super::Web;
+
 /// How keys of one kind are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyRule {
@@ -46,7 +48,7 @@ pub struct Identity {
     pub component_cap: u32,
     /// How far back touchpoints of a cookie or device become hers when it is tied to her.
     pub retro: Duration,
-    /// Domains of the brands' own sites; cookies of other domains are third-party ones. Empty: all are taken as own.
+    /// Domains of the brands' own sites; cookies of other domains are third-party ones. Empty: the sites that `[web]` names.
     pub sites: Vec<String>,
     /// Take third-party cookies too.
     pub third_party_cookies: bool,
@@ -108,26 +110,58 @@ impl Identity {
         self.keys.get(kind).map_or(u32::MAX, |rule| rule.priority)
     }
 
-    /// True if a cookie of this domain may be tied to a person.
-    pub fn takes_cookies_of(&self, domain: &str) -> bool {
-        let own = |site: &String| domain == site || domain.strip_suffix(site.as_str()).is_some_and(|sub| sub.ends_with('.'));
-        self.third_party_cookies || self.sites.is_empty() || self.sites.iter().any(own)
+    /// The domains of the brands' own sites: those written here, or else those whose pages and cookies `[web]` speaks of.
+    pub fn own_sites<'a>(&'a self, web: &'a Web) -> Vec<&'a str> {
+        if !self.sites.is_empty() {
+            return self.sites.iter().map(String::as_str).collect();
+        }
+        let host = |origin: &'a String| {
+            let machine = origin.split_once("://").map_or(origin.as_str(), |(_, rest)| rest);
+            let machine =
+                machine.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(machine, |(name, _)| name);
+            machine.strip_prefix("www.").unwrap_or(machine)
+        };
+        let of_tokens = web.grants.values().filter_map(|grant| grant.domain.as_deref());
+        web.sites.iter().map(host).chain(web.cookie_domain.as_deref()).chain(of_tokens).collect()
+    }
+
+    /// True if a cookie of this domain may be tied to a person: of an own site, or of any where third-party cookies are taken.
+    pub fn takes_cookies_of(&self, web: &Web, domain: &str) -> bool {
+        let is_own = |site: &&str| domain == *site || domain.strip_suffix(site).is_some_and(|sub| sub.ends_with('.'));
+        self.third_party_cookies || self.own_sites(web).iter().any(is_own)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Grant;
 
     #[test]
-    fn cookies_of_other_sites_are_refused_once_the_own_ones_are_named() {
-        let mut identity = Identity::default();
-        assert!(identity.takes_cookies_of("ads.example"));
+    fn cookies_of_other_sites_are_refused_unless_they_are_asked_for() {
+        let (mut identity, web) = (Identity::default(), Web::default());
+        assert!(!identity.takes_cookies_of(&web, "maison.example"), "nobody said which sites are the brand's own");
         identity.sites = vec!["maison.example".to_owned()];
-        assert!(identity.takes_cookies_of("maison.example") && identity.takes_cookies_of("www.maison.example"));
-        assert!(!identity.takes_cookies_of("ads.example") && !identity.takes_cookies_of("notmaison.example"));
+        assert!(identity.takes_cookies_of(&web, "maison.example") && identity.takes_cookies_of(&web, "www.maison.example"));
+        assert!(!identity.takes_cookies_of(&web, "ads.example") && !identity.takes_cookies_of(&web, "notmaison.example"));
         identity.third_party_cookies = true;
-        assert!(identity.takes_cookies_of("ads.example"));
+        assert!(identity.takes_cookies_of(&web, "ads.example"));
+    }
+
+    #[test]
+    fn the_own_sites_are_those_of_web_until_others_are_named() {
+        let grant = Grant { domain: Some("app.example".to_owned()), ..Grant::default() };
+        let web = Web {
+            sites: vec!["https://www.maison.example".to_owned(), "http://127.0.0.1:8000".to_owned()],
+            cookie_domain: Some("shop.example".to_owned()),
+            grants: [("site".to_owned(), grant)].into(),
+            ..Web::default()
+        };
+        let mut identity = Identity::default();
+        assert_eq!(identity.own_sites(&web), ["maison.example", "127.0.0.1", "shop.example", "app.example"]);
+        assert!(identity.takes_cookies_of(&web, "shop.maison.example") && !identity.takes_cookies_of(&web, "ads.example"));
+        identity.sites = vec!["other.example".to_owned()];
+        assert!(!identity.takes_cookies_of(&web, "maison.example"));
     }
 
     #[test]

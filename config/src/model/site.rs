@@ -213,6 +213,17 @@ pub struct Campaign {
     pub starts: Millis,
     /// First instant after it.
     pub ends: Millis,
+    /// Whose advertising it is, if the file says so: consents of others do not count for its links, codes and pixels.
+    pub company: Option<Company>,
+}
+
+/// A brand and one of its legal controllers, to whom members consent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Company {
+    /// Key of [`Site::brands`].
+    pub brand: String,
+    /// Key of [`Brand::entities`].
+    pub entity: String,
 }
 
 /// An article.

@@ -8,7 +8,7 @@ use axum::{
     extract::{State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode},
 };
-use passage_config::Scope;
+use passage_config::{Company, HubConfig, Scope};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -38,6 +38,11 @@ struct Identify {
     #[serde(default)]
     identifier: Option<String>,
     crm_id: String,
+    /// Whose site it is, with `entity`; without both, `match` to any company counts.
+    #[serde(default)]
+    brand: Option<String>,
+    #[serde(default)]
+    entity: Option<String>,
     /// The moment: `login`, `order`, `newsletter`, ...
     #[serde(default)]
     reason: String,
@@ -62,7 +67,9 @@ pub(super) async fn identify(
     let reason = if body.reason.is_empty() { "login" } else { body.reason.as_str() };
     let variant = text("variant", body.variant.as_deref()).map_err(|why| Problem::bad("variant", why))?;
     let (kind, value) = body.key()?;
-    link(&api, &Link { kind, value, crm_id: &body.crm_id, reason, variant: variant.as_deref(), source: &source }).await
+    let company = body.company(&api.config.borrow())?;
+    let company = company.as_ref();
+    link(&api, &Link { kind, value, crm_id: &body.crm_id, company, reason, variant: variant.as_deref(), source: &source }).await
 }
 
 impl Identify {
@@ -80,6 +87,18 @@ impl Identify {
             _ => Err(Problem::bad("identifier", "send either cookie, or identifier_kind with identifier")),
         }
     }
+
+    /// The company whose site it is, if the call says so.
+    fn company(&self, config: &HubConfig) -> Result<Option<Company>, Problem> {
+        let (brand, entity) = match (self.brand.as_deref(), self.entity.as_deref()) {
+            (None, None) => return Ok(None),
+            (brand, entity) => (brand.unwrap_or_default(), entity.unwrap_or_default()),
+        };
+        if !config.site.brands.get(brand).is_some_and(|known| known.entities.contains_key(entity)) {
+            return Err(Problem::bad("entity", "brand and entity are not in the configuration; send both or none"));
+        }
+        Ok(Some(Company { brand: brand.to_owned(), entity: entity.to_owned() }))
+    }
 }
 
 /// Who holds which key, as a source says.
@@ -87,6 +106,8 @@ pub(super) struct Link<'a> {
     pub kind: IdentifierKind,
     pub value: &'a str,
     pub crm_id: &'a str,
+    /// For whom, if the source says so.
+    pub company: Option<&'a Company>,
     /// The moment.
     pub reason: &'a str,
     /// Which variant of a test was shown.
@@ -94,7 +115,7 @@ pub(super) struct Link<'a> {
     pub source: &'a str,
 }
 
-/// Ties a key to a member who grants `match`.
+/// Ties a key to a member who grants `match` to the company, or to any where none is named ([`consent::granted`] says why).
 pub(super) async fn link(api: &Api, said: &Link<'_>) -> Result<Json<Value>, Problem> {
     let key = api.key(said.kind, said.value)?;
     let crm_id = api.key(IdentifierKind::CrmId, said.crm_id)?;
@@ -103,7 +124,7 @@ pub(super) async fn link(api: &Api, said: &Link<'_>) -> Result<Json<Value>, Prob
         return Err(Problem::bad("reason", "reason is a word such as 'login', of at most 40 small letters and dashes"));
     }
     let member = graph::holder(&mut api.db.begin_read().await?, IdentifierKind::CrmId, &crm_id).await?.ok_or_else(not_granted)?;
-    tie(api, key, &ToMember { kind: said.kind, value: said.value, member, reason, variant, source }).await
+    tie(api, key, &ToMember { kind: said.kind, value: said.value, member, company: said.company, reason, variant, source }).await
 }
 
 /// A key of a member who is known already.
@@ -111,6 +132,8 @@ pub(super) struct ToMember<'a> {
     pub kind: IdentifierKind,
     pub value: &'a str,
     pub member: MemberId,
+    /// For whom, if it is known.
+    pub company: Option<&'a Company>,
     /// The moment.
     pub reason: &'a str,
     /// Which variant of a test was shown.
@@ -127,10 +150,12 @@ async fn tie(api: &Api, key: Key, said: &ToMember<'_>) -> Result<Json<Value>, Pr
     let rules = api.rules();
     let mut tx = api.db.begin().await?;
     let version = people::changes(&mut tx).await?;
-    if !consent::any(&consent::standing(&mut tx, said.member).await?, Purpose::Match) {
+    // A signed link may name a record that has gone into another one since.
+    let member = graph::standing_for(&mut tx, said.member).await?;
+    if !consent::granted(&consent::standing(&mut tx, member).await?, said.company, Purpose::Match) {
         return Err(not_granted());
     }
-    let ToMember { kind, member, reason, variant, source, .. } = *said;
+    let ToMember { kind, reason, variant, source, .. } = *said;
     let claim = Claim { kind, key, member, source, reason, context: "", variant, at: api.clock.now() };
     let verdict = graph::claim(&mut tx, &rules, &claim).await?;
     for (kind, key) in api.aliases(kind, said.value) {
@@ -169,8 +194,8 @@ impl Api {
         let form = canonical(kind, value, &config.phone_region)
             .map_err(|e| Problem::bad("identifier", format!("{} cannot be used: {e}", kind.word())))?;
         let domain = form.split_once('/').map_or("", |(domain, _)| domain);
-        if kind == IdentifierKind::Cookie && !config.identity.takes_cookies_of(domain) {
-            let detail = "the cookie is of another site than those under [identity] sites; third_party_cookies is off";
+        if kind == IdentifierKind::Cookie && !config.identity.takes_cookies_of(&config.web, domain) {
+            let detail = "the cookie is of another site than the brands' own (sites of [identity] or [web]); third_party_cookies is off";
             return Err(Problem::bad("third-party-cookie", detail));
         }
         Ok(self.keyring.identifier(kind, &form))

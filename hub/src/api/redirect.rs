@@ -11,7 +11,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use passage_config::{HubConfig, Link};
+use passage_config::{Company, HubConfig, Link};
 
 use crate::{
     api::{
@@ -39,6 +39,13 @@ struct Arrival<'a> {
     link: &'a Link,
     kind: TouchKind,
     member: Option<MemberId>,
+}
+
+impl Arrival<'_> {
+    /// Whose advertising it is, as far as the campaign's file says so.
+    fn company<'a>(&self, config: &'a HubConfig) -> Option<&'a Company> {
+        config.site.campaigns.get(&self.link.campaign)?.company.as_ref()
+    }
 }
 
 /// `GET /q/{code}`
@@ -97,7 +104,7 @@ pub(super) async fn opened(
     let link = config.site.touch.links.get(scanned.code).ok_or_else(nothing)?;
     if is_human(&method, &headers) {
         let arrival = Arrival { code: scanned.code, link, kind: TouchKind::Open, member: scanned.member };
-        let member = member_key(&desk, arrival.member).await?;
+        let member = member_key(&desk, &config, &arrival).await?;
         keep(&desk, &config, &arrival, member.map(|key| (IdentifierKind::CrmId, key))).await?;
     } else {
         not_human(&desk, TouchKind::Open);
@@ -108,7 +115,7 @@ pub(super) async fn opened(
 
 /// Records an arrival; the answer is the cookie to set, if there is one.
 async fn record(desk: &Desk, config: &HubConfig, arrival: &Arrival<'_>, headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let member = member_key(desk, arrival.member).await?;
+    let member = member_key(desk, config, arrival).await?;
     let banner = config.web.consent_cookie.as_ref().is_some_and(|(name, value)| cookie_of(headers, name) == Some(value));
     let visitor = match &config.web.cookie_domain {
         Some(domain) if banner || member.is_some() => Some((domain, visitor_id(headers))),
@@ -126,18 +133,21 @@ async fn record(desk: &Desk, config: &HubConfig, arrival: &Arrival<'_>, headers:
     };
     keep(desk, config, arrival, whose).await?;
     if let (Some(cookie), Some(_), Some(member)) = (&cookie, member, arrival.member) {
-        let to = ToMember { kind: IdentifierKind::Cookie, value: cookie, member, reason: "mail", variant: None, source: SOURCE };
+        let company = arrival.company(config);
+        let to = ToMember { kind: IdentifierKind::Cookie, value: cookie, member, company, reason: "mail", variant: None, source: SOURCE };
         identify::link_to(&desk.api, &to).await.or_else(|problem| if problem.status.is_server_error() { Err(problem) } else { Ok(()) })?;
     }
     let secure = if config.web.url.as_deref().is_some_and(|url| url.starts_with("http://")) { "" } else { "; Secure" };
     Ok(visitor.map(|(domain, id)| format!("{COOKIE}={id}; Domain={domain}; Path=/; Max-Age={COOKIE_LIFE}; SameSite=Lax{secure}")))
 }
 
-/// Her customer number, keyed, if she grants `trackers`.
-async fn member_key(desk: &Desk, member: Option<MemberId>) -> Result<Option<Key>, StoreError> {
-    let Some(member) = member else { return Ok(None) };
+/// Her customer number, keyed, if she grants `trackers` to the company of the campaign. The link may be older than the day on which she turned out to be
+/// another record too.
+async fn member_key(desk: &Desk, config: &HubConfig, arrival: &Arrival<'_>) -> Result<Option<Key>, StoreError> {
+    let Some(member) = arrival.member else { return Ok(None) };
     let mut tx = desk.api.db.begin_read().await?;
-    if !consent::any(&consent::standing(&mut tx, member).await?, Purpose::Trackers) {
+    let member = people::graph::standing_for(&mut tx, member).await?;
+    if !consent::granted(&consent::standing(&mut tx, member).await?, arrival.company(config), Purpose::Trackers) {
         return Ok(None);
     }
     people::crm_key(&mut tx, member).await

@@ -125,7 +125,8 @@ fn read(desk: &Desk, source: &str, kind: &str, all: &[Value]) -> (Vec<Result<cra
 
 /// Links the cookie if she allows it. A visitor who does not is no mistake of the site.
 async fn link_cookie(desk: &Desk, source: &str, login: &Login) -> Result<(), Problem> {
-    let link = Link { kind: IdentifierKind::Cookie, value: &login.cookie, crm_id: &login.crm_id, reason: "login", variant: None, source };
+    let (cookie, crm_id) = (login.cookie.as_str(), login.crm_id.as_str());
+    let link = Link { kind: IdentifierKind::Cookie, value: cookie, crm_id, company: None, reason: "login", variant: None, source };
     match identify::link(&desk.api, &link).await {
         Err(problem) if problem.status.is_server_error() => Err(problem),
         _ => Ok(()),

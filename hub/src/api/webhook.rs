@@ -26,7 +26,7 @@ use crate::{
     },
     identity::phone,
     touchpoint::{
-        Touchpoint,
+        TouchKind, Touchpoint,
         intake::{Intake, Refusal},
         row::RawTouch,
     },
@@ -64,19 +64,27 @@ pub(super) async fn take(
     if !is_signed(webhook, &headers, &body, now) {
         return Err(refused());
     }
-    let rows = {
+    let (rows, hidden) = {
         let intake = Intake::new(&name, &desk.api.keyring, &config.phone_region, &config.site, now);
         match webhook.kind {
             WebhookKind::Calls => calls(&body, &config, &intake)?,
-            WebhookKind::Orders => orders(&body, &intake)?,
+            WebhookKind::Orders => (orders(&body, &intake)?, Vec::new()),
         }
     };
-    desk.spend(&name, rows.len(), config.web.rate)?;
+    desk.spend(&name, rows.len() + hidden.len(), config.web.rate)?;
+    for campaign in &hidden {
+        let channel = config.site.campaigns.get(campaign).map_or("", |c| c.channel.as_str());
+        desk.tally.add_total(&name, now, campaign, channel, TouchKind::Call);
+    }
     let fates = desk.store(&name, rows).await?;
     let reasons: Vec<&str> =
         fates.iter().filter_map(|f| if let Fate::Refused(refusal) = f { Some(refusal.reason.as_str()) } else { None }).collect();
     let stored = fates.iter().filter(|fate| matches!(fate, Fate::Stored)).count();
-    Ok(Json(json!({ "stored": stored, "duplicate": fates.len() - stored - reasons.len(), "refused": reasons })))
+    let mut answer = json!({ "stored": stored, "duplicate": fates.len() - stored - reasons.len(), "refused": reasons });
+    if !hidden.is_empty() {
+        answer["counted"] = hidden.len().into();
+    }
+    Ok(Json(answer))
 }
 
 fn is_signed(webhook: &Webhook, headers: &HeaderMap, body: &[u8], now: Millis) -> bool {
@@ -91,32 +99,57 @@ fn is_signed(webhook: &Webhook, headers: &HeaderMap, body: &[u8], now: Millis) -
     mac.verify_slice(&signature).is_ok() && fresh
 }
 
-/// One call, or a list of them.
-fn calls(body: &[u8], config: &HubConfig, intake: &Intake<'_>) -> Result<Vec<Result<Touchpoint, Refusal>>, Problem> {
+/// What calls become: rows with their caller, and the campaigns of those who hid their number.
+type Calls = (Vec<Result<Touchpoint, Refusal>>, Vec<String>);
+
+/// One call, or a list of them. Of a caller who hides her number a total remains, of which a repeated call is one more.
+fn calls(body: &[u8], config: &HubConfig, intake: &Intake<'_>) -> Result<Calls, Problem> {
     let all = match Problem::json(body)? {
         Value::Array(all) => all,
         one => vec![one],
     };
-    Ok(all.iter().map(|value| call(value, config, intake)).collect())
+    let (mut rows, mut hidden) = Calls::default();
+    for value in &all {
+        match call(value, config) {
+            Err(refusal) => rows.push(Err(refusal)),
+            Ok((call, campaign)) if is_hidden(call.from.as_deref()) => hidden.push(campaign.to_owned()),
+            Ok((call, campaign)) => rows.push(intake.read(&call.raw(campaign))),
+        }
+    }
+    Ok((rows, hidden))
 }
 
-fn call(value: &Value, config: &HubConfig, intake: &Intake<'_>) -> Result<Touchpoint, Refusal> {
-    let call = Call::deserialize(value).map_err(|_| Refusal::new("form", "a call needs id, at, to and from as texts"))?;
+/// Reads a call and finds the campaign whose number was called.
+fn call<'a>(value: &Value, config: &'a HubConfig) -> Result<(Call, &'a str), Refusal> {
+    let call =
+        Call::deserialize(value).map_err(|_| Refusal::new("form", "a call needs id, at and to as texts, and from unless it is hidden"))?;
     let line = phone::line(&call.to, &config.phone_region);
     let campaign = line.and_then(|line| config.site.touch.numbers.get(&line));
     let campaign = campaign.ok_or_else(|| Refusal::new("number", "to: the number is of no campaign"))?;
-    intake.read(&RawTouch {
-        key: Some(&call.id),
-        at: Some(&call.at),
-        kind: Some("call"),
-        campaign: Some(campaign),
-        outcome: call.outcome.as_deref(),
-        order: call.order.as_deref(),
-        store: call.store.as_deref(),
-        identifier_kind: Some("phone"),
-        identifier: call.from.as_deref(),
-        ..RawTouch::default()
-    })
+    Ok((call, campaign))
+}
+
+/// True for what telephone systems write in the place of a number that is not shown.
+fn is_hidden(from: Option<&str>) -> bool {
+    const WORDS: [&str; 9] = ["", "anonymous", "withheld", "private", "restricted", "unavailable", "unknown", "masqué", "inconnu"];
+    from.is_none_or(|from| WORDS.contains(&from.trim().to_lowercase().as_str()))
+}
+
+impl Call {
+    fn raw<'a>(&'a self, campaign: &'a str) -> RawTouch<'a> {
+        RawTouch {
+            key: Some(&self.id),
+            at: Some(&self.at),
+            kind: Some("call"),
+            campaign: Some(campaign),
+            outcome: self.outcome.as_deref(),
+            order: self.order.as_deref(),
+            store: self.store.as_deref(),
+            identifier_kind: Some("phone"),
+            identifier: self.from.as_deref(),
+            ..RawTouch::default()
+        }
+    }
 }
 
 /// Rows as `POST /v1/touchpoints` takes them; they are orders if they do not say otherwise.

@@ -53,7 +53,7 @@ fn svg(text: &str) -> anyhow::Result<String> {
 }
 
 /// For each customer number in `ids`, one a line: the signed link for her mail, and the open pixel if mails may have one. Who does not grant `trackers`
-/// gets the link that tells nobody.
+/// to the company of the campaign gets the link that tells nobody.
 pub async fn mail_links(config: &HubConfig, code: &str, ids: &Path, out: &Path) -> anyhow::Result<()> {
     let plain = address(config, "r", code)?;
     let base = plain.strip_suffix(&format!("/r/{code}")).unwrap_or_default().to_owned();
@@ -61,6 +61,8 @@ pub async fn mail_links(config: &HubConfig, code: &str, ids: &Path, out: &Path) 
     let db = Db::open(&config.database).await?;
     let file = fs::read_to_string(ids).with_context(|| format!("{} cannot be read", ids.display()))?;
     let (mut csv, mut signed, mut all) = ("crm_id,link,pixel\n".to_owned(), 0, 0);
+    let campaign = config.site.touch.links.get(code).and_then(|link| config.site.campaigns.get(&link.campaign));
+    let company = campaign.and_then(|campaign| campaign.company.as_ref());
     let mut tx = db.begin_read().await?;
     for id in file.lines().map(str::trim).filter(|line| !line.is_empty() && *line != "crm_id") {
         all += 1;
@@ -68,7 +70,7 @@ pub async fn mail_links(config: &HubConfig, code: &str, ids: &Path, out: &Path) 
         let key = keyring.identifier(IdentifierKind::CrmId, &form);
         let mut text = code.to_owned();
         if let Some(member) = graph::holder(&mut tx, IdentifierKind::CrmId, &key).await?
-            && consent::any(&consent::standing(&mut tx, member).await?, Purpose::Trackers)
+            && consent::granted(&consent::standing(&mut tx, member).await?, company, Purpose::Trackers)
         {
             text = member_link::write(&keyring, code, member);
             signed += 1;

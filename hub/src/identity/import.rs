@@ -246,11 +246,13 @@ impl Row<'_> {
         for (kind, key) in &self.row.keys {
             self.tie(tx, *kind, *key, outcome).await?;
         }
-        if consent::any(&consent::standing(tx, outcome.member).await?, Purpose::Match) {
+        // The file is one company's: what it knows is joined only with a consent to that company, and let go when no company has one.
+        let standing = consent::standing(tx, outcome.member).await?;
+        if consent::allows(&standing, &self.row.brand, &self.row.entity, Purpose::Match) {
             for (kind, key) in &self.row.match_keys {
                 self.tie(tx, *kind, *key, outcome).await?;
             }
-        } else {
+        } else if !consent::any(&standing, Purpose::Match) {
             use IdentifierKind::{Email, EmailSha256, Phone, PhoneSha256};
             for kind in [Email, Phone, EmailSha256, PhoneSha256] {
                 if graph::release(tx, outcome.member, kind, self.now).await? > 0 {
@@ -266,6 +268,7 @@ impl Row<'_> {
         let standing = consent::standing(tx, outcome.member).await?;
         let changed = match &self.row.destination {
             _ if !consent::any(&standing, Purpose::Sms) => people::set_destination(tx, outcome.member, None, self.now).await?,
+            Some(_) if !consent::allows(&standing, &self.row.brand, &self.row.entity, Purpose::Sms) => false,
             Some(to) => {
                 let to = to.as_ref().map(|number| number.of(outcome.member, self.hub.keyring));
                 people::set_destination(tx, outcome.member, to.as_ref(), self.now).await?
@@ -294,7 +297,8 @@ impl Row<'_> {
     async fn keep_for_ads(&self, tx: &mut Tx, outcome: &mut Outcome) -> Result<(), StoreError> {
         let standing = consent::standing(tx, outcome.member).await?;
         let granted = consent::any(&standing, Purpose::Ads);
-        let kept: &[AdKey] = if granted { &self.row.ad_keys } else { &[] };
+        let to_this = consent::allows(&standing, &self.row.brand, &self.row.entity, Purpose::Ads);
+        let kept: &[AdKey] = if to_this { &self.row.ad_keys } else { &[] };
         onboard::keep_ad_keys(tx, outcome.member, granted, kept, self.now).await?;
         if let Some((segments, _)) = &self.row.segments
             && onboard::set_segments(tx, outcome.member, CRM, segments, self.now).await?

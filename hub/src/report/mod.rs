@@ -8,7 +8,8 @@ macro_rules! held {
     };
 }
 
-/// Members who let what they do be joined: `match` granted to somebody, and not restricted.
+/// Members who let what they do be joined: `match` granted to some company, and not restricted. For what happened nowhere in particular, an exposure or a
+/// change of browsers, of which no company is known; visits and orders ask for the company of their store.
 macro_rules! matchable {
     () => {
         "(SELECT DISTINCT member FROM consent_now n WHERE purpose = 'match' AND granted = 1 \

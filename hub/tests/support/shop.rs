@@ -112,6 +112,7 @@ pub fn site() -> Site {
         channel: "social".to_owned(),
         starts: day_of_november(1, 1, 0),
         ends: day_of_november(30, 1, 0),
+        company: None,
     };
     let offers = [coat_offer(), near_offer(), offer("welcome", Trigger::Enter, 10, "{{ brand }} : bienvenue. {{ stop }}")];
     Site {

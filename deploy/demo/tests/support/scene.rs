@@ -99,7 +99,7 @@ impl Scene {
         let hub = format!(
             "id = \"hub-test\"\ndatabase = \"{database}\"\nkey_file = \"hub.key\"\napi = \"127.0.0.1:{api}\"\nconsole = \"127.0.0.1:{}\"\n\
              phone_region = \"FR\"\nclock = {}\nhard_window = \"Mo-Sa 08:00-20:00\"\n[mqtt]\nhost = \"127.0.0.1\"\nport = {broker}\n\
-             [api_tokens]\nshop-site = \"file:demo-token\"\n[sms]\n{sms}\n\
+             [api_tokens]\nshop-site = \"file:demo-token\"\n[web]\nsites = [\"https://maison-aubrac.example\"]\n[sms]\n{sms}\n\
              [imports]\ncrm = \"data/members.csv\"\ntouchpoints = \"data/touchpoints.csv\"\n",
             free_port(),
             scene.clock(),

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, fs::File, io::BufReader, path::Path, proce
 
 use anyhow::Context;
 use chrono::DateTime;
-use passage_config::HubConfig;
+use passage_config::{Identity, load_hub};
 use passage_protocol::Millis;
 
 use crate::{
@@ -42,12 +42,31 @@ impl fmt::Display for Outcome {
     }
 }
 
-pub(super) fn run(file: &Path, config: &HubConfig) -> anyhow::Result<ExitCode> {
+/// Answers with the rules of `hub.toml`, or with the defaults where there is no such file.
+pub fn run(file: &Path, config: &Path) -> ExitCode {
+    let told = match config.exists().then(|| load_hub(config)) {
+        None => tell(file, &Identity::default(), "FR"),
+        Some(Ok(config)) => tell(file, &config.identity, &config.phone_region),
+        Some(Err(mistakes)) => {
+            eprintln!("{mistakes}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match told {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("passage-hub: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn tell(file: &Path, identity: &Identity, region: &str) -> anyhow::Result<()> {
     let source = BufReader::new(File::open(file).with_context(|| format!("{} cannot be read", file.display()))?);
     // Nothing is stored, so any secret will do.
     let keyring = Keyring::from_secret(&[0; 32]);
-    print!("{}", outcome(source, &config.phone_region, &keyring, &Rules::of(config, &keyring))?);
-    Ok(ExitCode::SUCCESS)
+    print!("{}", outcome(source, region, &keyring, &Rules::new(identity, region, &keyring))?);
+    Ok(())
 }
 
 /// Reads the file and asks the graph.

@@ -25,7 +25,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// The rules of a configuration. `blocked` values that are no keys were named by `check`.
+    /// The rules of a configuration. A blocked value is blocked in every form in which it can come: also as the hash of Google or Meta.
     pub fn new(identity: &Identity, region: &str, keyring: &Keyring) -> Self {
         let rule = |kind: &IdentifierKind| identity.keys.get(kind.word());
         let limits = IdentifierKind::ALL.iter().filter_map(|kind| Some((*kind, rule(kind)?.limit as usize))).collect();
@@ -33,7 +33,11 @@ impl Rules {
         let blocked = IdentifierKind::ALL
             .iter()
             .flat_map(|kind| identity.block.get(kind.word()).into_iter().flatten().map(move |value| (*kind, value)))
-            .filter_map(|(kind, value)| Some((kind, keyring.identifier(kind, &canonical(kind, value, region).ok()?))))
+            .filter_map(|(kind, value)| Some((kind, canonical(kind, value, region).ok()?)))
+            .flat_map(|(kind, form)| {
+                let own = (kind, keyring.identifier(kind, &form));
+                keyring.aliases(kind, &form).into_iter().chain([own])
+            })
             .collect();
         Self {
             limits,

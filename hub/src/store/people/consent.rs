@@ -1,5 +1,6 @@
 //! What members said, decided against what stands, and what stands now. The record itself is the ledger beside it.
 
+use passage_config::Company;
 use passage_protocol::Millis;
 
 use crate::{
@@ -40,6 +41,13 @@ pub fn any(standing: &[Standing], purpose: Purpose) -> bool {
 /// True if `purpose` is granted to this brand and entity among `standing`.
 pub fn allows(standing: &[Standing], brand: &str, entity: &str, purpose: Purpose) -> bool {
     standing.iter().any(|s| s.granted && s.purpose == purpose && s.brand == brand && s.entity == entity)
+}
+
+/// True if `purpose` is granted to the company for which something is done. Where nobody knows which one that is (a campaign without `company`, a site
+/// that does not say whose it is), a consent to any of them counts: the hub acts for all of them together, and whoever uses later what was kept here asks
+/// for the consent to the company of that use.
+pub fn granted(standing: &[Standing], company: Option<&Company>, purpose: Purpose) -> bool {
+    company.map_or_else(|| any(standing, purpose), |to| allows(standing, &to.brand, &to.entity, purpose))
 }
 
 /// To whom a statement was made, and who tells us of it.

@@ -96,6 +96,7 @@ fn the_channel_comes_from_the_source_then_the_rules_then_the_campaign() {
         channel: "street".to_owned(),
         starts: NOW,
         ends: NOW,
+        company: None,
     };
     let site = Site { campaigns: [("autumn".to_owned(), campaign)].into(), ..Site::default() };
     assert_eq!(read_with(&site, &bare).unwrap().channel.as_deref(), Some("street"));
