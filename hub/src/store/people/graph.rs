@@ -81,10 +81,9 @@ pub async fn claim(tx: &mut Tx, rules: &Rules, claim: &Claim<'_>) -> Result<Atta
     let now_with = holder(tx, claim.kind, &claim.key).await?;
     let person = standing_for(tx, claim.member).await?;
     if now_with == Some(person) {
-        seen(tx, claim, person).await?;
-        return Ok(Attach::Already);
+        return say_again(tx, rules, claim, person).await;
     }
-    if changes_hands(claim.kind) {
+    if changes_hands(claim.kind) && !is_late(tx, claim).await? {
         return change_hands(tx, rules, claim, person, now_with).await;
     }
     if let Some(refusal) = refused_before(tx, claim).await? {
@@ -93,28 +92,61 @@ pub async fn claim(tx: &mut Tx, rules: &Rules, claim: &Claim<'_>) -> Result<Atta
     let named = is_named(tx, claim).await?;
     let id = log(tx, claim).await?;
     if rules.is_strong(claim.kind) && is_shared(tx, claim).await? {
-        refuse(tx, claim, id, None, Refusal::Shared).await?;
-        return Ok(Attach::Refused(Refusal::Shared));
+        let why = refused_alone(tx, rules, claim).await?.unwrap_or(Refusal::Shared);
+        refuse(tx, claim, id, None, why).await?;
+        return Ok(Attach::Refused(why));
     }
     if now_with.is_none() && !named {
         return attach_free(tx, rules, claim, person, id).await;
     }
-    let built = rebuild(tx, rules, BTreeSet::from([claim.member]), claim.source, claim.at).await?;
+    read_again(tx, rules, claim, id, now_with.is_none()).await
+}
+
+/// The long way: everything around the member is read again in the order of its time.
+async fn read_again(tx: &mut Tx, rules: &Rules, claim: &Claim<'_>, id: Uuid, was_free: bool) -> Result<Attach, StoreError> {
+    let divide = changes_hands(claim.kind).then_some((claim.kind, claim.key));
+    let built = merge::rebuild_and_divide(tx, rules, BTreeSet::from([claim.member]), claim.source, claim.at, divide).await?;
     Ok(match built.refused.get(&id.as_u128()) {
         Some(refusal) => Attach::Refused(*refusal),
-        None if now_with.is_none() => Attach::New,
-        None => Attach::Merged(built.survivor.get(&claim.member).copied().unwrap_or(person)),
+        None if was_free || changes_hands(claim.kind) => Attach::New,
+        None => Attach::Merged(built.survivor.get(&claim.member).copied().unwrap_or(claim.member)),
     })
+}
+
+/// A key that is the person's already. By the word of another of her records only: then what this one says stays true when that is taken back, and
+/// counts when it is asked how many named the key.
+async fn say_again(tx: &mut Tx, rules: &Rules, claim: &Claim<'_>, person: MemberId) -> Result<Attach, StoreError> {
+    // The hashes of an address are said with it, and are no word of their own.
+    let is_hash = matches!(claim.kind, IdentifierKind::EmailSha256 | IdentifierKind::PhoneSha256);
+    if is_hash || has_said(tx, claim).await? {
+        seen(tx, claim, person).await?;
+        return Ok(Attach::Already);
+    }
+    let is_late = is_late(tx, claim).await?;
+    let id = log(tx, claim).await?;
+    if !rules.is_strong(claim.kind) && !is_late {
+        see(tx, claim).await?;
+        return Ok(Attach::Already);
+    }
+    match read_again(tx, rules, claim, id, false).await? {
+        Attach::Refused(refusal) => Ok(Attach::Refused(refusal)),
+        _ => Ok(Attach::Already),
+    }
 }
 
 /// A key that nobody ever named, which is what nearly all are.
 async fn attach_free(tx: &mut Tx, rules: &Rules, claim: &Claim<'_>, person: MemberId, id: Uuid) -> Result<Attach, StoreError> {
+    // Who has a CRM number stands for her other records.
+    let may_stand = claim.kind == IdentifierKind::CrmId && person_of(tx, person).await?.len() > 1;
     match admit(tx, rules, claim, person).await? {
+        Ok(()) if may_stand => read_again(tx, rules, claim, id, true).await,
         Ok(()) => {
             let since = if rules.is_strong(claim.kind) { Millis(0) } else { reach_back(tx, rules, claim).await? };
             hold(tx, claim, person, since).await?;
             Ok(Attach::New)
         }
+        // Of too many the latest are refused, and this need not be one of them.
+        Err(Refusal::TwoCrmIds | Refusal::TooMany | Refusal::TooLarge) => read_again(tx, rules, claim, id, true).await,
         Err(refusal) => {
             refuse(tx, claim, id, None, refusal).await?;
             Ok(Attach::Refused(refusal))
@@ -122,13 +154,19 @@ async fn attach_free(tx: &mut Tx, rules: &Rules, claim: &Claim<'_>, person: Memb
     }
 }
 
+/// The guards that look at the claim alone.
+async fn refused_alone(tx: &mut Tx, rules: &Rules, claim: &Claim<'_>) -> Result<Option<Refusal>, StoreError> {
+    if rules.is_blocked(claim.kind, &claim.key) {
+        return Ok(Some(Refusal::Blocked));
+    }
+    let may_match = !needs_match(claim.kind) || load::grants_match(tx, claim.member).await?;
+    Ok(if may_match { None } else { Some(Refusal::NoConsent) })
+}
+
 /// The guards that need no neighbourhood.
 async fn admit(tx: &mut Tx, rules: &Rules, claim: &Claim<'_>, person: MemberId) -> Result<Result<(), Refusal>, StoreError> {
-    if rules.is_blocked(claim.kind, &claim.key) {
-        return Ok(Err(Refusal::Blocked));
-    }
-    if needs_match(claim.kind) && !load::grants_match(tx, claim.member).await? {
-        return Ok(Err(Refusal::NoConsent));
+    if let Some(refusal) = refused_alone(tx, rules, claim).await? {
+        return Ok(Err(refusal));
     }
     let held = counts(tx, person).await?;
     Ok(rules.may_add(&held, claim.kind, claim.context))
@@ -175,13 +213,18 @@ async fn seen(tx: &mut Tx, claim: &Claim<'_>, person: MemberId) -> Result<(), St
     if !changes_hands(claim.kind) {
         return Ok(());
     }
+    see(tx, claim).await?;
     let (kind, key) = (claim.kind.word(), &claim.key.0);
-    let reading = "UPDATE identifier SET seen_at = $3 WHERE kind = $1 AND key = $2 AND seen_at < $3";
-    tx.execute(reading, args![kind, key, claim.at]).await?;
     let log = "UPDATE link SET last_at = $4 WHERE kind = $1 AND key = $2 AND last_at < $4 AND revoked_at IS NULL AND at = \
                (SELECT MAX(l.at) FROM link l JOIN member m ON m.id = l.member WHERE l.kind = $1 AND l.key = $2 \
                AND l.revoked_at IS NULL AND (m.id = $3 OR m.merged_into = $3))";
     tx.execute(log, args![kind, key, person.0, claim.at]).await?;
+    Ok(())
+}
+
+async fn see(tx: &mut Tx, claim: &Claim<'_>) -> Result<(), StoreError> {
+    let sql = "UPDATE identifier SET seen_at = $3 WHERE kind = $1 AND key = $2 AND seen_at < $3";
+    tx.execute(sql, args![claim.kind.word(), &claim.key.0, claim.at]).await?;
     Ok(())
 }
 
@@ -196,6 +239,18 @@ async fn refused_before(tx: &mut Tx, claim: &Claim<'_>) -> Result<Option<Refusal
 async fn is_named(tx: &mut Tx, claim: &Claim<'_>) -> Result<bool, StoreError> {
     let sql = "SELECT 1 FROM link WHERE kind = $1 AND key = $2 AND revoked_at IS NULL AND member IS NOT NULL LIMIT 1";
     Ok(tx.fetch_optional(sql, args![claim.kind.word(), &claim.key.0]).await?.is_some())
+}
+
+/// True if the member said so before.
+async fn has_said(tx: &mut Tx, claim: &Claim<'_>) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM link WHERE kind = $1 AND key = $2 AND member = $3 AND revoked_at IS NULL LIMIT 1";
+    Ok(tx.fetch_optional(sql, args![claim.kind.word(), &claim.key.0, claim.member.0]).await?.is_some())
+}
+
+/// True if somebody named the key at a later time than this claim, which was long on its way.
+async fn is_late(tx: &mut Tx, claim: &Claim<'_>) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM link WHERE kind = $1 AND key = $2 AND revoked_at IS NULL AND member IS NOT NULL AND last_at > $3 LIMIT 1";
+    Ok(tx.fetch_optional(sql, args![claim.kind.word(), &claim.key.0, claim.at]).await?.is_some())
 }
 
 async fn is_shared(tx: &mut Tx, claim: &Claim<'_>) -> Result<bool, StoreError> {

@@ -54,6 +54,18 @@ const TABLES: [(&str, &str, &str); 5] = [
 
 /// Reads the log around some members again and writes what follows from it. The transaction must have opened a change of people.
 pub async fn rebuild(tx: &mut Tx, rules: &Rules, from: BTreeSet<MemberId>, source: &str, at: Millis) -> Result<Built, StoreError> {
+    rebuild_and_divide(tx, rules, from, source, at, None).await
+}
+
+/// Like [`rebuild`], and the time of this weak key is divided anew also when no person changed.
+pub(super) async fn rebuild_and_divide(
+    tx: &mut Tx,
+    rules: &Rules,
+    from: BTreeSet<MemberId>,
+    source: &str,
+    at: Millis,
+    divide: Option<Node>,
+) -> Result<Built, StoreError> {
     let near = load::near(tx, rules, from).await?;
     let built = near.graph.build(rules);
     let moves = moves(&near, &built);
@@ -71,7 +83,7 @@ pub async fn rebuild(tx: &mut Tx, rules: &Rules, from: BTreeSet<MemberId>, sourc
     }
     note_shared(tx, &built, at).await?;
     note_refusals(tx, &near, &built, source, at).await?;
-    write_holders(tx, &near, &built, !moves.is_empty()).await?;
+    write_holders(tx, &near, &built, !moves.is_empty(), divide).await?;
     Ok(built)
 }
 
@@ -211,8 +223,8 @@ async fn note_refusals(tx: &mut Tx, near: &Near, built: &Built, source: &str, at
     Ok(())
 }
 
-/// Writes who holds each key. The times of weak keys are divided anew only when a person changed; otherwise they are up to date.
-async fn write_holders(tx: &mut Tx, near: &Near, built: &Built, persons_changed: bool) -> Result<(), StoreError> {
+/// Writes who holds each key. The times of weak keys are divided anew only when a person changed; otherwise all but `divide` are up to date.
+async fn write_holders(tx: &mut Tx, near: &Near, built: &Built, persons_changed: bool, divide: Option<Node>) -> Result<(), StoreError> {
     let nodes: BTreeSet<Node> = near.graph.links.iter().map(|link| link.node).collect();
     let mut seen: BTreeMap<Node, Millis> = BTreeMap::new();
     for link in &near.graph.links {
@@ -221,7 +233,7 @@ async fn write_holders(tx: &mut Tx, near: &Near, built: &Built, persons_changed:
     }
     for node in nodes {
         let slices = built.held.get(&node).map_or(&[][..], Vec::as_slice);
-        if slices.len() > 1 && !persons_changed {
+        if slices.len() > 1 && !persons_changed && divide != Some(node) {
             continue;
         }
         write_slices(tx, node, slices, seen.get(&node).copied().unwrap_or_default()).await?;
