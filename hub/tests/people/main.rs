@@ -1,0 +1,11 @@
+//! Members, consents, links and touchpoints, on both engines.
+
+#[path = "../support/shop.rs"]
+mod shop;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod hub;
+mod links;
+mod members;
+mod phones;
